@@ -1,0 +1,7 @@
+"""Masks: float32 [N,1,H,W] in [0, 1], 1 = hole."""
+from .free_form import free_form, free_form_batch
+from .values import as_mask, binarise, from_known, hole_ratio, invert, to_known, to_size
+
+__all__ = [
+    "as_mask", "binarise", "free_form", "free_form_batch", "from_known", "hole_ratio", "invert", "to_known", "to_size",
+]

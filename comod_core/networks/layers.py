@@ -1,0 +1,130 @@
+"""Layers that the style-based networks share: equalised learning rate, modulation, mapping."""
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from ..ops import bias_act, modulated_conv2d, setup_filter, upfirdn2d
+
+
+def feature_maps(k: int, base: int, decay: float, low: int, high: int) -> int:
+    """Channels at stage k: clip(base / 2^(k * decay), low, high), rounded down (Karras et al. 2018)."""
+    return min(max(int(base / 2.0 ** (k * decay)), low), high)
+
+
+def normalize_2nd_moment(x: Tensor, eps: float = 1e-8) -> Tensor:
+    """Scale every row of x [N,D] to unit mean square."""
+    return x * (x.square().mean(dim=1, keepdim=True) + eps).rsqrt()
+
+
+class Dense(nn.Module):
+    """Fully connected layer with equalised learning rate: the stored weight is scaled by lr_mul / sqrt(fan_in)."""
+
+    def __init__(self, in_features: int, out_features: int, *, act: str = "lrelu", lr_mul: float = 1.0,
+                 bias_init: float = 0.0, has_bias: bool = True):
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(out_features, in_features) / lr_mul)
+        self.bias = nn.Parameter(torch.full([out_features], bias_init / lr_mul)) if has_bias else None
+        self.act, self.lr_mul, self.scale = act, lr_mul, lr_mul / math.sqrt(in_features)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = x @ (self.weight * self.scale).t().to(x.dtype)
+        return bias_act(y, None if self.bias is None else self.bias * self.lr_mul, self.act)
+
+
+class Conv2d(nn.Module):
+    """Convolution with equalised learning rate; `down` filters with the FIR first and strides by 2."""
+
+    def __init__(self, in_channels: int, out_channels: int, kernel: int = 3, *, act: str = "lrelu", down: bool = False,
+                 has_bias: bool = True):
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(out_channels, in_channels, kernel, kernel))
+        self.bias = nn.Parameter(torch.zeros(out_channels)) if has_bias else None
+        self.act, self.down, self.scale = act, down, 1 / math.sqrt(in_channels * kernel * kernel)
+        if down:
+            self.register_buffer("fir", setup_filter(), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        weight, kernel = (self.weight * self.scale).to(x.dtype), self.weight.shape[-1]
+        if not self.down:
+            y = nn.functional.conv2d(x, weight, padding=kernel // 2)
+        else:
+            total = self.fir.shape[0] - 2 + kernel - 1
+            near, far = (total + 1) // 2, total // 2
+            if kernel == 1:
+                # a 1x1 convolution commutes with dropping pixels: filter and stride in one step
+                y = nn.functional.conv2d(upfirdn2d(x, self.fir, down=2, padding=(near, far, near, far)), weight)
+            else:
+                y = nn.functional.conv2d(upfirdn2d(x, self.fir, padding=(near, far, near, far)), weight, stride=2)
+        return bias_act(y, self.bias, self.act)
+
+
+class ModulatedConv2d(nn.Module):
+    """Modulated convolution with its affine layer A, optional noise, bias and activation.
+
+    forward(x [N,I,H,W], style [N,S], noise=None [N or 1,1,H',W']) -> [N,O,H',W'].
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, style_dim: int, kernel: int = 3, *, up: bool = False,
+                 demodulate: bool = True, act: str = "lrelu", noise_resolution: int | None = None):
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(out_channels, in_channels, kernel, kernel))
+        self.bias = nn.Parameter(torch.zeros(out_channels))
+        self.mod = Dense(style_dim, in_channels, act="linear")
+        self.up, self.demodulate, self.act = up, demodulate, act
+        self.scale = 1 / math.sqrt(in_channels * kernel * kernel)
+        self.noise_resolution = noise_resolution
+        if noise_resolution is not None:
+            self.noise_strength = nn.Parameter(torch.zeros([]))
+            self.register_buffer("noise_const", torch.randn(1, 1, noise_resolution, noise_resolution))
+        self.register_buffer("fir", setup_filter() if up else None, persistent=False)
+
+    def forward(self, x: Tensor, style: Tensor, noise: Tensor | None = None) -> Tensor:
+        # s = A(style) + 1, in float32 whatever the activations are
+        s = self.mod(style) + 1
+        y = modulated_conv2d(x, self.weight * self.scale, s, demodulate=self.demodulate, up=self.up, fir=self.fir)
+        if noise is not None:
+            y = y + (noise * self.noise_strength).to(y.dtype)
+        return bias_act(y, self.bias, self.act)
+
+
+class Mapping(nn.Module):
+    """z [N,z_dim] (and label [N,label_size]) to w [N,w_dim] by dense layers (Karras et al. 2019, Section 2).
+
+    The label is embedded by a plain matrix and concatenated to z before the normalisation.
+    """
+
+    def __init__(self, z_dim: int, w_dim: int, layers: int, hidden: int, label_size: int = 0, lr_mul: float = 0.01):
+        super().__init__()
+        self.label_weight = nn.Parameter(torch.randn(label_size, z_dim)) if label_size else None
+        width = z_dim * (2 if label_size else 1)
+        for i in range(layers):
+            out = w_dim if i == layers - 1 else hidden
+            self.add_module(f"dense{i}", Dense(width, out, lr_mul=lr_mul))
+            width = out
+        self.layers = layers
+
+    def forward(self, z: Tensor, label: Tensor | None = None) -> Tensor:
+        if self.label_weight is not None:
+            z = torch.cat([z, label.to(z.dtype) @ self.label_weight.to(z.dtype)], dim=1)
+        x = normalize_2nd_moment(z)
+        for i in range(self.layers):
+            x = getattr(self, f"dense{i}")(x)
+        return x
+
+
+def minibatch_std(x: Tensor, group: int = 4, features: int = 1) -> Tensor:
+    """Append the standard deviation over groups of samples as extra maps (Karras et al. 2018, Section 3).
+
+    x [N,C,H,W] -> [N,C+features,H,W]. Groups are made of samples i, i + N/group, ... as published; a batch that
+    `group` does not divide falls back to the largest divisor below it.
+    """
+    n, c, h, w = x.shape
+    group = next(g for g in range(min(group, n), 0, -1) if n % g == 0)
+    y = x.float().reshape(group, n // group, features, c // features, h, w)
+    y = (y - y.mean(dim=0)).square().mean(dim=0)
+    y = (y + 1e-8).sqrt().mean(dim=[2, 3, 4])
+    y = y.reshape(n // group, features, 1, 1).repeat(group, 1, h, w)
+    return torch.cat([x, y.to(x.dtype)], dim=1)
