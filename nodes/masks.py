@@ -1,0 +1,114 @@
+"""Nodes that make and edit masks (1 = hole), and extend a picture for outpainting."""
+from __future__ import annotations
+
+from . import inputs
+from ._api import io
+
+CATEGORY = "CoMod/mask"
+REGIONS = ["box", "left half", "right half", "top half", "bottom half"]
+
+
+def _hole_output():
+    return io.Mask.Output("hole", display_name="mask", tooltip="The mask: 1 (white) is the hole.")
+
+
+def _fraction(name: str, default: float, tooltip: str):
+    return io.Float.Input(name, default=default, min=0.0, max=1.0, step=0.01, tooltip=tooltip)
+
+
+class MaskFreeForm(io.ComfyNode):
+    """Seed -> random holes as the network was trained on."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="CoModMaskFreeForm",
+            display_name="CoMod Mask Free-Form",
+            category=CATEGORY,
+            description="Random holes of boxes and brush strokes, drawn as for the training of the CoModGAN paper.",
+            inputs=[
+                inputs.seed(),
+                inputs.count(),
+                *inputs.size_inputs(),
+                _fraction("hole_min", 0.2, "Least part of the picture that is hole: 0.2 is one fifth."),
+                _fraction("hole_max", 0.8, "Greatest part of the picture that is hole; more than hole_min."),
+                inputs.size_image(),
+            ],
+            outputs=[_hole_output()],
+        )
+
+
+class MaskBox(io.ComfyNode):
+    """Rectangle or half of the picture as a hole."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="CoModMaskBox",
+            display_name="CoMod Mask Box",
+            category=CATEGORY,
+            description="A rectangular hole, or one half of the picture. Positions are fractions of the picture, so "
+                        "the same box fits every size.",
+            inputs=[
+                io.Combo.Input("region", options=REGIONS, default="box",
+                               tooltip="box uses the four numbers below; the halves ignore them."),
+                _fraction("left", 0.25, "Left edge of the box: 0 is the picture's left, 1 its right."),
+                _fraction("top", 0.25, "Upper edge of the box: 0 is the picture's top, 1 its bottom."),
+                _fraction("right", 0.75, "Right edge of the box, beyond left."),
+                _fraction("bottom", 0.75, "Lower edge of the box, beyond top."),
+                *inputs.size_inputs(),
+                inputs.size_image(),
+            ],
+            outputs=[_hole_output()],
+        )
+
+
+class Outpaint(io.ComfyNode):
+    """Picture -> larger picture whose new frame is the hole."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="CoModOutpaint",
+            display_name="CoMod Outpaint",
+            category=CATEGORY,
+            description="Extends the picture on any side and marks the new area as the hole, for CoMod Complete or "
+                        "CoMod Encode.",
+            inputs=[
+                inputs.image(),
+                *[io.Int.Input(side, default=default, min=0, max=4096, tooltip=f"Pixels to add on the {word}.")
+                  for side, default, word in (("left", 0, "left"), ("top", 0, "top"), ("right", 128, "right"),
+                                              ("bottom", 0, "bottom"))],
+                io.Mask.Input("mask", optional=True, tooltip="Optional: a hole inside the picture, completed along "
+                                                             "with the new frame."),
+            ],
+            outputs=[
+                io.Image.Output("extended", display_name="image", tooltip="The picture with the new, empty area."),
+                io.Mask.Output("hole", display_name="mask", tooltip="The new area (and the given hole) as mask."),
+            ],
+        )
+
+
+class MaskEdit(io.ComfyNode):
+    """Mask -> inverted, filled, grown or shrunk, feathered mask."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="CoModMaskEdit",
+            display_name="CoMod Mask Edit",
+            category=CATEGORY,
+            description="Changes a mask in this order: invert, fill enclosed islands, grow or shrink, feather.",
+            inputs=[
+                io.Mask.Input("mask", tooltip="The mask to change: 1 (white) is the hole."),
+                io.Boolean.Input("invert", default=False, tooltip="Swap hole and known pixels first. Use it for masks "
+                                                                  "of other tools that mark what to keep."),
+                io.Boolean.Input("fill", default=False, tooltip="Make islands that the hole encloses part of the hole, "
+                                                                "so that drawing an outline is enough."),
+                io.Int.Input("grow", default=0, min=-512, max=512,
+                             tooltip="Enlarge the hole by this many pixels; negative shrinks it."),
+                io.Int.Input("feather", default=0, min=0, max=512,
+                             tooltip="Soften the edge over this many pixels."),
+            ],
+            outputs=[_hole_output()],
+        )

@@ -1,0 +1,93 @@
+"""Node that loads a completion network."""
+from __future__ import annotations
+
+import torch
+
+from ..comod_core.errors import CoModError
+from ._api import io
+from .host import host
+from .sockets import Model
+
+PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+
+
+def built_in_models() -> list[str]:
+    """Names of the model table, the one that ships with the pack first."""
+    from ..comod_core.models.table import MODELS
+
+    return [entry.name for entry in MODELS]
+
+
+def model_names() -> list[str]:
+    """What the loader offers: built-in names, then the files in models/comod."""
+    names = built_in_models()
+    return names + [name for name in host.model_files() if name not in names]
+
+
+class LoadModel(io.ComfyNode):
+    """Built-in name or file in models/comod -> network on a socket."""
+
+    @classmethod
+    def define_schema(cls):
+        names = model_names()
+        return io.Schema(
+            node_id="CoModLoadModel",
+            display_name="CoMod Load Model",
+            category="CoMod",
+            description="Loads a completion network: a built-in one, or a file in models/comod (safetensors of the "
+                        "pack, an official TensorFlow pickle, or a .pth of the PyTorch port).",
+            inputs=[
+                io.Combo.Input("model_name", options=names, default=names[0] if names else None,
+                               tooltip="A built-in model, or a file in ComfyUI/models/comod. Press R to refresh the "
+                                       "list after you put a file there."),
+                io.Combo.Input("precision", options=list(PRECISIONS), default="fp32",
+                               tooltip="Number format of the weights. fp32 is exact and the default; fp16 and bf16 "
+                                       "halve the memory on a GPU and change the pictures slightly."),
+            ],
+            outputs=[
+                Model.Output("network", display_name="model", tooltip="For CoMod Encode, Sample Latents, Co-Modulate "
+                                                                      "and Complete."),
+                io.String.Output("model_card", display_name="model card",
+                                 tooltip="Name, resolution, licence and origin of the model, as text."),
+            ],
+        )
+
+    @classmethod
+    def validate_inputs(cls, model_name):
+        if model_name is None or model_name in model_names():
+            return True
+        return (f"CoMod: there is no model '{model_name}'. Put the file into {host.model_folders()[0]} and press R, "
+                f"or choose one of: {', '.join(model_names())}.")
+
+    @classmethod
+    def fingerprint_inputs(cls, model_name, precision):
+        path = host.model_path(model_name) if model_name else None
+        stamp = (path.stat().st_mtime_ns, path.stat().st_size) if path else None
+        return str((model_name, precision, stamp))
+
+    @classmethod
+    def execute(cls, model_name, precision="fp32"):
+        network = load_network(model_name, PRECISIONS[precision])
+        return io.NodeOutput(host.wrap(network), model_card(network.info))
+
+
+def load_network(name: str, dtype: torch.dtype):
+    """The network of a built-in name or listed file, on the CPU.
+
+    It is built outside of inference mode, which ComfyUI runs every node in, so that gradients can pass through it.
+    """
+    from ..comod_core.loading import load_model
+
+    path = host.model_path(name)
+    if path is None and name not in built_in_models():
+        raise CoModError(f"CoMod Load Model: '{name}' is not a built-in model and not a file in "
+                         f"{host.model_folders()[0]}. Put the file there, or choose a name from the list.")
+    with torch.inference_mode(False):
+        return load_model(name if path is None else str(path), device="cpu", dtype=dtype)
+
+
+def model_card(info) -> str:
+    """The facts about a model, one a line."""
+    facts = {"name": info.name, "architecture": info.architecture, "resolution": info.resolution,
+             "channels": info.channels, "licence": info.licence, "origin": info.origin, "SHA-256": info.sha256}
+    return "\n".join(f"{title}: {fact}" for title, fact in facts.items())

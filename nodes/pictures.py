@@ -1,0 +1,84 @@
+"""Nodes around the pictures: the shipped examples, and a grid that puts a batch into one picture."""
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from ..comod_core.errors import CoModError
+from ._api import io
+from .host import host
+
+CATEGORY = "CoMod/picture"
+EXAMPLES = Path(__file__).resolve().parent.parent / "workflows" / "examples"
+
+
+def example_names() -> list[str]:
+    """Names of the shipped example pictures."""
+    return sorted(path.stem for path in EXAMPLES.glob("*.png"))
+
+
+class ExamplePicture(io.ComfyNode):
+    """Shipped picture with a hole, so that a workflow runs as it is."""
+
+    @classmethod
+    def define_schema(cls):
+        names = example_names()
+        return io.Schema(
+            node_id="CoModExamplePicture",
+            display_name="CoMod Example Picture",
+            category=CATEGORY,
+            description="A picture that ships with the pack, with a hole to complete. For your own picture use Load "
+                        "Image and paint the hole in its MaskEditor.",
+            inputs=[io.Combo.Input("name", options=names, default=names[0] if names else None,
+                                   tooltip="Which example picture.")],
+            outputs=[
+                io.Image.Output("picture", display_name="image", tooltip="The picture."),
+                io.Mask.Output("hole", display_name="mask", tooltip="Its hole: 1 (white) is completed."),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, name):
+        if name not in example_names():
+            raise CoModError(f"CoMod Example Picture: there is no example '{name}'. "
+                             f"Choose one of: {', '.join(example_names())}.")
+        with Image.open(EXAMPLES / f"{name}.png") as file:
+            pixels = torch.from_numpy(np.array(file.convert("RGBA"))).float() / 255
+        pixels = pixels[None].to(host.intermediate_device())
+        return io.NodeOutput(pixels[..., :3].contiguous(), 1 - pixels[..., 3])
+
+
+class ImageGrid(io.ComfyNode):
+    """Batch of pictures -> one picture, row by row."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="CoModImageGrid",
+            display_name="CoMod Image Grid",
+            category=CATEGORY,
+            description="Puts a batch of pictures into one picture, row by row.",
+            inputs=[
+                io.Image.Input("images", tooltip="The batch, for example the variations of CoMod Co-Modulate."),
+                io.Int.Input("columns", default=4, min=1, max=64, tooltip="Pictures a row."),
+                io.Int.Input("scale", default=1, min=1, max=16,
+                             tooltip="Enlarge each picture this many times, pixel by pixel; for small models."),
+                io.Int.Input("gap", default=4, min=0, max=64, tooltip="White pixels between the pictures."),
+            ],
+            outputs=[io.Image.Output("grid", display_name="image", tooltip="The grid as one picture.")],
+        )
+
+    @classmethod
+    def execute(cls, images, columns=4, scale=1, gap=4):
+        images = images.repeat_interleave(scale, dim=1).repeat_interleave(scale, dim=2)
+        count, height, width, channels = images.shape
+        columns = min(columns, count)
+        rows = -(-count // columns)
+        grid = images.new_ones(1, rows * (height + gap) - gap, columns * (width + gap) - gap, channels)
+        for index, picture in enumerate(images):
+            top, left = index // columns * (height + gap), index % columns * (width + gap)
+            grid[0, top:top + height, left:left + width] = picture
+        return io.NodeOutput(grid)

@@ -1,0 +1,29 @@
+"""The pack's own socket types and what travels on them."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from ._api import io
+
+Model = io.Custom("COMOD_MODEL")
+Encoding = io.Custom("COMOD_ENCODING")
+Latent = io.Custom("COMOD_LATENT")
+
+
+@dataclass(frozen=True)
+class SeededLatents:
+    """Latents on a socket: `w` [N,layers,w_dim], the N seeds they came from, and the network's `w_avg` [w_dim].
+
+    The seeds travel along because dropout and noise of a sample are drawn from its seed as well.
+    """
+
+    w: torch.Tensor
+    seeds: tuple[int, ...]
+    w_avg: torch.Tensor
+
+
+def seeds_from(seed: int, count: int) -> tuple[int, ...]:
+    """`count` seeds that follow `seed`: seed, seed + 1, ... ; after 2**64 - 1 comes 0."""
+    return tuple((seed + step) % 2 ** 64 for step in range(count))
