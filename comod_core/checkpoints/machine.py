@@ -50,27 +50,21 @@ class Global:
     build: Callable[[Machine, tuple], Any] | None = None
 
 
-class Mutable:
-    """A stand-in whose state arrives by the opcode BUILD, through the one method below."""
-
-    def set_state(self, machine: Machine, state: Any) -> None:
-        raise NotImplementedError
-
-
 Builders = Mapping[tuple[str, str], Callable[["Machine", tuple], Any] | None]
+Setters = Mapping[type, Callable[["Machine", Any, Any], None]]
 
 
 class Machine:
     """Reads one pickle from `stream` (a file-like object that gives at most the bytes it has).
 
     place: how error messages call the file. size: bytes of the whole file; it bounds what may be made of it.
-    globals: the table of allowed names. persistent: what a persistent id stands for (torch files), or None.
-    objects: whether a numpy array may hold Python objects (the `.npy` files that hold a dict).
+    globals: the table of allowed names. setters: which values besides Record take a state (opcode BUILD), and how.
+    persistent: what a persistent id stands for (torch files), or None. objects: whether a numpy array may hold Python objects (the `.npy` files that hold a dict).
     """
 
     def __init__(self, stream: io.BufferedIOBase | mmap.mmap, place: str, size: int, globals: Builders,
-                 persistent: Callable[[Machine, Any], Any] | None = None, objects: bool = False, nested: bool = False):
-        self.stream, self.place, self.globals = stream, place, globals
+                 setters: Setters, persistent: Callable[[Machine, Any], Any] | None = None, objects: bool = False, nested: bool = False):
+        self.stream, self.place, self.globals, self.setters = stream, place, globals, setters
         self.persistent, self.objects, self.nested = persistent, objects, nested
         self.budget = 4 * size + SPARE_BYTES
         self.stack: list[Any] = []
@@ -214,7 +208,8 @@ def _add_items(machine: Machine, _: Any) -> None:
 
 
 def _frozen_set(machine: Machine, _: Any) -> None:
-    machine.stack.append(frozenset(check_key(machine, item) for item in machine.pop_mark()))
+    items = machine.pop_mark()
+    machine.stack.append(frozenset(check_key(machine, item) for item in items))
 
 
 def _global(machine: Machine, argument: str) -> None:
@@ -242,8 +237,8 @@ def _build(machine: Machine, _: Any) -> None:
         if not isinstance(state, dict):
             raise machine.error(f"the state of {target.module}.{target.name} is a {type(state).__name__}, not a dict")
         target.state = state
-    elif isinstance(target, Mutable):
-        target.set_state(machine, state)
+    elif type(target) in machine.setters:
+        machine.setters[type(target)](machine, target, state)
     elif type(target) not in (dict, OrderedDict):  # a dict's attributes (torch's `_metadata`) are not needed
         raise machine.error(f"it sets the state of a {type(target).__name__}")
 
@@ -254,7 +249,7 @@ def _persistent(machine: Machine, argument: Any) -> None:
     machine.stack.append(machine.persistent(machine, argument))
 
 
-_STEPS: dict[str, Callable[[Machine, Any], None]] = {
+_STEPS: dict[str, Callable[[Machine, Any], Any]] = {
     **dict.fromkeys(("PROTO", "FRAME"), lambda machine, argument: None),
     **dict.fromkeys(("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT", "UNICODE",
                      "SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8", "STRING", "BINSTRING", "SHORT_BINSTRING",
@@ -266,13 +261,13 @@ _STEPS: dict[str, Callable[[Machine, Any], None]] = {
     "EMPTY_TUPLE": lambda machine, _: machine.stack.append(()),
     "EMPTY_DICT": lambda machine, _: machine.stack.append({}),
     "EMPTY_SET": lambda machine, _: machine.stack.append(set()),
-    "LIST": lambda machine, _: machine.stack.append(machine.pop_mark()),
-    "TUPLE": lambda machine, _: machine.stack.append(tuple(machine.pop_mark())),
+    "LIST": lambda machine, _: _push(machine, machine.pop_mark()),
+    "TUPLE": lambda machine, _: _push(machine, tuple(machine.pop_mark())),
     "TUPLE1": _short_tuple(1), "TUPLE2": _short_tuple(2), "TUPLE3": _short_tuple(3),
     "DICT": _make_dict, "SETITEM": _set_item, "SETITEMS": _set_items,
     "APPEND": _append, "APPENDS": lambda machine, _: _extend(machine, machine.pop_mark()),
     "ADDITEMS": _add_items, "FROZENSET": _frozen_set,
-    "MARK": _mark, "POP": _pop, "POP_MARK": lambda machine, _: machine.pop_mark() and None,
+    "MARK": _mark, "POP": _pop, "POP_MARK": lambda machine, _: machine.pop_mark(),
     "DUP": lambda machine, _: machine.stack.append(machine.stack[-1]),
     **dict.fromkeys(("PUT", "BINPUT", "LONG_BINPUT"), _put), "MEMOIZE": _memoize,
     **dict.fromkeys(("GET", "BINGET", "LONG_BINGET"), _get),
