@@ -12,12 +12,22 @@ from ._api import io
 from .host import host
 
 CATEGORY = "CoMod/picture"
-EXAMPLES = Path(__file__).resolve().parent.parent / "workflows" / "examples"
+EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 
 
 def example_names() -> list[str]:
-    """Names of the shipped example pictures."""
-    return sorted(path.stem for path in EXAMPLES.glob("*.png"))
+    """Names of the shipped example pictures: NAME.png with its hole, white on black, in NAME-mask.png."""
+    return sorted(path.stem for path in EXAMPLES.glob("*.png") if _mask_path(path.stem).is_file())
+
+
+def _mask_path(name: str) -> Path:
+    return EXAMPLES / f"{name}-mask.png"
+
+
+def _pixels(path: Path, mode: str) -> torch.Tensor:
+    """A picture of 8 bits as [1,H,W,C] or [1,H,W] in [0,1]."""
+    with Image.open(path) as file:
+        return torch.from_numpy(np.array(file.convert(mode)))[None].float().to(host.intermediate_device()) / 255
 
 
 class ExamplePicture(io.ComfyNode):
@@ -45,10 +55,7 @@ class ExamplePicture(io.ComfyNode):
         if name not in example_names():
             raise CoModError(f"CoMod Example Picture: there is no example '{name}'. "
                              f"Choose one of: {', '.join(example_names())}.")
-        with Image.open(EXAMPLES / f"{name}.png") as file:
-            pixels = torch.from_numpy(np.array(file.convert("RGBA"))).float() / 255
-        pixels = pixels[None].to(host.intermediate_device())
-        return io.NodeOutput(pixels[..., :3].contiguous(), 1 - pixels[..., 3])
+        return io.NodeOutput(_pixels(EXAMPLES / f"{name}.png", "RGB"), _pixels(_mask_path(name), "L"))
 
 
 class ImageGrid(io.ComfyNode):

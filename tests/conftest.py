@@ -1,0 +1,36 @@
+"""Fixtures that load the checkout as ComfyUI does: as a package under a name of its own."""
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACK = "comod_pack_under_test"
+
+
+def load_pack() -> ModuleType:
+    """The repository root as the package `PACK`; loaded once in a process."""
+    if PACK not in sys.modules:
+        spec = importlib.util.spec_from_file_location(PACK, ROOT / "__init__.py",
+                                                      submodule_search_locations=[str(ROOT)])
+        sys.modules[PACK] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[PACK])
+    return sys.modules[PACK]
+
+
+@pytest.fixture(scope="session")
+def pack():
+    """`pack("nodes.layout")` is that module of the pack, with the pack's own copy of the core."""
+    load_pack()
+    return lambda name: importlib.import_module(f"{PACK}.{name}")
+
+
+@pytest.fixture(scope="session")
+def nodes(pack) -> dict:
+    """Node id -> node class."""
+    return {node.GET_SCHEMA().node_id: node for node in pack("nodes").NODES}
