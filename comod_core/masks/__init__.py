@@ -1,5 +1,5 @@
 """Masks: float32 [N,1,H,W] in [0, 1], 1 = hole."""
-from .free_form import free_form, free_form_batch
+from .sampler import free_form, free_form_batch
 from .values import as_mask, binarise, from_known, hole_ratio, invert, to_known, to_size
 
 __all__ = [

@@ -23,7 +23,7 @@ def as_size(size: int | tuple[int, int], what: str = "size") -> tuple[int, int]:
     except (TypeError, ValueError):
         height = width = 0
     if height < 1 or width < 1:
-        raise CoModError(f"{what} is {size!r}: give one whole number of pixels or a pair (height, width), each at least 1.")
+        raise CoModError(f"{what} is {size!r}: give a whole number of pixels or a pair (height, width), at least 1.")
     return height, width
 
 
@@ -39,7 +39,7 @@ def as_mask(mask: torch.Tensor | np.ndarray, what: str = "mask") -> torch.Tensor
     mask = torch.as_tensor(mask).detach()
     shape = tuple(mask.shape)
     if mask.ndim not in (2, 3, 4) or (mask.ndim == 4 and shape[1] != 1):
-        raise CoModError(f"{what} has shape {list(shape)}: give [H,W], [N,H,W] or [N,1,H,W], one channel with 1 = hole.")
+        raise CoModError(f"{what} has shape {list(shape)}: give [H,W], [N,H,W] or [N,1,H,W], one channel, 1 = hole.")
     if 0 in shape:
         raise CoModError(f"{what} has shape {list(shape)} and so no pixels: give at least one mask of at least 1x1.")
     if mask.is_complex():
@@ -72,7 +72,7 @@ def one_mask(mask: torch.Tensor | np.ndarray, what: str = "mask") -> torch.Tenso
 
 
 def binarise(mask: torch.Tensor | np.ndarray, threshold: float = 0.5) -> torch.Tensor:
-    """1 where `mask` is above `threshold`, else 0; float32 [N,1,H,W]. A threshold of 0 makes every touched pixel a hole."""
+    """1 where `mask` is above `threshold`, else 0; float32 [N,1,H,W]. With 0 every touched pixel is hole."""
     if not 0 <= threshold < 1:
         raise CoModError(f"threshold is {threshold!r}: give a number from 0 (all that is touched) to below 1.")
     return (as_mask(mask) > threshold).float()

@@ -44,7 +44,7 @@ def free_form(
         canvas = _draw(rng, height, width, min(low + high, 1.0), widths)
         ratio = float(canvas.mean())
         if low < ratio < high:
-            return torch.from_numpy(canvas).float()[None, None]
+            return torch.from_numpy(canvas.astype(np.float32))[None, None]
         if closest is None or abs(ratio - (low + high) / 2) < abs(closest - (low + high) / 2):
             closest = ratio
     raise CoModError(
@@ -130,10 +130,11 @@ def _strokes(canvas: np.ndarray, rng: np.random.Generator, count: int, widths: t
         return
     u_steps, u_width = rng.random((2, count))
     steps = _MIN_STEPS + (u_steps * (_MAX_STEPS - _MIN_STEPS)).astype(int)
-    thickness = (widths[0] + u_width * (widths[1] - widths[0])).astype(int)
+    # The paper cuts widths to whole pixels, half a pixel less on average. OpenCV draws odd widths 2 r + 1 for 2 r only.
+    radius = ((widths[0] + u_width * (widths[1] - widths[0]) - 0.5) / 2).astype(int)
     vertices = _vertices(rng, count, *canvas.shape)
-    for line, end, thick in zip(vertices, steps.tolist(), thickness.tolist(), strict=True):
-        cv2.polylines(canvas, [line[: end + 1]], isClosed=False, color=1, thickness=thick)
+    for line, end, r in zip(vertices, steps.tolist(), radius.tolist(), strict=True):
+        cv2.polylines(canvas, [line[: end + 1]], isClosed=False, color=1, thickness=max(2 * r, 1))
 
 
 def _vertices(rng: np.random.Generator, count: int, height: int, width: int) -> np.ndarray:
@@ -146,11 +147,13 @@ def _vertices(rng: np.random.Generator, count: int, height: int, width: int) -> 
     # Step lengths: normal (Box-Muller) around an eighth of the diagonal, cut at 0 and twice the mean.
     radius = math.hypot(height, width) / 8
     normal = np.sqrt(-2 * np.log1p(-u_normal)) * np.cos(2 * math.pi * u_phase)
-    length = np.clip(radius + radius / 2 * normal, 0, 2 * radius)
+    length = np.minimum(np.maximum(radius + radius / 2 * normal, 0), 2 * radius)
     step = np.stack((length * np.cos(angle), length * np.sin(angle)), -1)
     bound = np.array((width, height))
     vertices = np.empty((_MAX_STEPS, count, 2), np.int32)
     vertices[0] = u_start.T * bound
-    for i, move in enumerate(step):
-        vertices[i + 1] = np.clip(vertices[i] + move, 0, bound)
+    for i in range(_MAX_STEPS - 1):
+        position = vertices[i] + step[i]
+        np.maximum(position, 0, out=position)
+        vertices[i + 1] = np.minimum(position, bound, out=position)
     return np.ascontiguousarray(vertices.swapaxes(0, 1))
