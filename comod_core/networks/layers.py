@@ -6,7 +6,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from ..ops import bias_act, modulated_conv2d, setup_filter, upfirdn2d
+from ..ops import ACTIVATION_GAIN, bias_act, modulated_conv2d, setup_filter, upfirdn2d
 
 
 def feature_maps(k: int, base: int, decay: float, low: int, high: int) -> int:
@@ -30,7 +30,7 @@ class Dense(nn.Module):
         self.act, self.lr_mul, self.scale = act, lr_mul, lr_mul / math.sqrt(in_features)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = x @ (self.weight * self.scale).t().to(x.dtype)
+        y = nn.functional.linear(x, (self.weight * self.scale).to(x.dtype))
         return bias_act(y, None if self.bias is None else self.bias * self.lr_mul, self.act)
 
 
@@ -47,18 +47,18 @@ class Conv2d(nn.Module):
             self.register_buffer("fir", setup_filter(), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        weight, kernel = (self.weight * self.scale).to(x.dtype), self.weight.shape[-1]
+        # leaky ReLU commutes with a positive gain, so the gain goes into weight and bias
+        gain, kernel = ACTIVATION_GAIN[self.act], self.weight.shape[-1]
+        weight = (self.weight * (self.scale * gain)).to(x.dtype)
+        bias = None if self.bias is None else (self.bias * gain).to(x.dtype)
         if not self.down:
-            y = nn.functional.conv2d(x, weight, padding=kernel // 2)
-        else:
-            total = self.fir.shape[0] - 2 + kernel - 1
-            near, far = (total + 1) // 2, total // 2
-            if kernel == 1:
-                # a 1x1 convolution commutes with dropping pixels: filter and stride in one step
-                y = nn.functional.conv2d(upfirdn2d(x, self.fir, down=2, padding=(near, far, near, far)), weight)
-            else:
-                y = nn.functional.conv2d(upfirdn2d(x, self.fir, padding=(near, far, near, far)), weight, stride=2)
-        return bias_act(y, self.bias, self.act)
+            return bias_act(nn.functional.conv2d(x, weight, bias, padding=kernel // 2), None, self.act, gain=1.0)
+        total = self.fir.shape[0] - 2 + kernel - 1
+        near, far = (total + 1) // 2, total // 2
+        # a 1x1 convolution commutes with dropping pixels, so there the FIR itself strides
+        x = upfirdn2d(x, self.fir, down=2 if kernel == 1 else 1, padding=(near, far, near, far))
+        y = nn.functional.conv2d(x, weight, bias, stride=1 if kernel == 1 else 2)
+        return bias_act(y, None, self.act, gain=1.0)
 
 
 class ModulatedConv2d(nn.Module):
@@ -82,11 +82,9 @@ class ModulatedConv2d(nn.Module):
         self.register_buffer("fir", setup_filter() if up else None, persistent=False)
 
     def forward(self, x: Tensor, style: Tensor, noise: Tensor | None = None) -> Tensor:
-        # s = A(style) + 1, in float32 whatever the activations are
         s = self.mod(style) + 1
-        y = modulated_conv2d(x, self.weight * self.scale, s, demodulate=self.demodulate, up=self.up, fir=self.fir)
-        if noise is not None:
-            y = y + (noise * self.noise_strength).to(y.dtype)
+        y = modulated_conv2d(x, self.weight * self.scale, s, demodulate=self.demodulate, up=self.up, fir=self.fir,
+                             noise=None if noise is None else noise * self.noise_strength)
         return bias_act(y, self.bias, self.act)
 
 

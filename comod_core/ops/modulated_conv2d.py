@@ -9,7 +9,7 @@ from .upfirdn2d import upfirdn2d
 
 
 def modulated_conv2d_reference(x: Tensor, weight: Tensor, style: Tensor, demodulate: bool, up: bool,
-                               fir: Tensor | None, eps: float = 1e-8) -> Tensor:
+                               fir: Tensor | None, noise: Tensor | None = None, eps: float = 1e-8) -> Tensor:
     """The maths as published: one weight a sample. Shapes and units as in `modulated_conv2d`."""
     outputs = []
     for sample, s in zip(x, style, strict=True):
@@ -19,16 +19,19 @@ def modulated_conv2d_reference(x: Tensor, weight: Tensor, style: Tensor, demodul
         if demodulate:
             w = w * (w.square().sum(dim=[1, 2, 3], keepdim=True) + eps).rsqrt()
         outputs.append(_convolve(sample[None], w, up, fir))
-    return torch.cat(outputs)
+    y = torch.cat(outputs)
+    # Section 2.2.1: noise after the demodulation
+    return y if noise is None else y + noise
 
 
 def modulated_conv2d(x: Tensor, weight: Tensor, style: Tensor, *, demodulate: bool = True, up: bool = False,
-                     fir: Tensor | None = None, eps: float = 1e-8) -> Tensor:
+                     fir: Tensor | None = None, noise: Tensor | None = None, eps: float = 1e-8) -> Tensor:
     """Convolve x with a weight scaled by each sample's style.
 
     x [N,I,H,W]; weight [O,I,k,k] with odd k (for `up` the kernel of a transposed convolution); style [N,I], or
     [1,I] for all samples. demodulate: normalise each output map to unit expected variance. up: stride-2 transposed
-    convolution followed by the FIR `fir` (gain 4), so H doubles. Returns [N,O,H or 2H,W or 2W].
+    convolution followed by the FIR `fir` (gain 4), so H doubles. noise [N or 1,1,H',W'] is
+    added to every output map. Returns [N,O,H',W'].
 
     The style scales the activations and the demodulation the result, which is the same product in another order, so
     that one weight serves the batch: y = d * (W conv (s * x)), d_o = rsqrt(sum_i s_i^2 sum_k W_oik^2 + eps).
@@ -37,8 +40,11 @@ def modulated_conv2d(x: Tensor, weight: Tensor, style: Tensor, *, demodulate: bo
     if demodulate:
         energy = weight.square().sum(dim=[2, 3])
         d = (style.square() @ energy.t() + eps).rsqrt()
-        y = y * d.to(y.dtype)[:, :, None, None]
-    return y
+        d = d.to(y.dtype)[:, :, None, None]
+        if noise is not None:
+            return torch.addcmul(noise.to(y.dtype), y, d)
+        return y * d
+    return y if noise is None else y + noise.to(y.dtype)
 
 
 def _convolve(x: Tensor, weight: Tensor, up: bool, fir: Tensor | None) -> Tensor:

@@ -1,0 +1,30 @@
+"""Adversarial losses: non-saturating logistic and R1 (Goodfellow et al. 2014; Mescheder et al. 2018)."""
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def generator_loss(fake_scores: Tensor) -> Tensor:
+    """-log sigmoid(D(G(z))), averaged. Scores [N,1] are logits."""
+    return F.softplus(-fake_scores).mean()
+
+
+def discriminator_loss(real_scores: Tensor, fake_scores: Tensor) -> Tensor:
+    """-log sigmoid(D(x)) - log(1 - sigmoid(D(G(z)))), averaged. Scores [N,1] are logits."""
+    return F.softplus(-real_scores).mean() + F.softplus(fake_scores).mean()
+
+
+def r1_penalty(score: Callable[[Tensor], Tensor], real: Tensor) -> Tensor:
+    """Mean squared norm of the score's gradient at real pictures [N,C,H,W]; multiply by gamma / 2."""
+    real = real.detach().requires_grad_(True)
+    (gradient,) = torch.autograd.grad(score(real).sum(), real, create_graph=True)
+    return gradient.square().sum(dim=[1, 2, 3]).mean()
+
+
+def hole_l1(fake: Tensor, real: Tensor, mask: Tensor) -> Tensor:
+    """Mean absolute difference over hole pixels only. fake, real [N,C,H,W]; mask [N,1,H,W], 1 = hole."""
+    return ((fake - real).abs() * mask).sum() / (mask.sum() * real.shape[1]).clamp_min(1)
