@@ -1,0 +1,85 @@
+"""Which pictures a command reads, which mask belongs to each, and what each result is called."""
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from pathlib import Path
+
+from ..errors import CoModError
+
+PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif"})
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """One picture to read. `name` is its path below the folder, without the suffix: what results are called.
+
+    Where two pictures of a folder differ in the suffix alone, the name keeps it.
+    """
+
+    path: Path
+    name: str
+
+
+def pictures(source: Path, leave_out: tuple[Path, ...] = ()) -> list[Source]:
+    """The picture at `source`, or all pictures in that folder and the folders in it, sorted by name.
+
+    Folders in `leave_out` (results, masks) and hidden ones are passed over. Raises CoModError when nothing is found.
+    """
+    if not source.exists():
+        raise CoModError(f"{source}: there is no such file or folder.")
+    if not source.is_dir():
+        return [Source(source, source.stem)]
+    left_out = {folder.resolve() for folder in leave_out} - {source.resolve()}
+    found = [path for path in _walk(source, left_out) if path.suffix.lower() in PICTURE_SUFFIXES]
+    if not found:
+        raise CoModError(f"{source}: no pictures in this folder ({', '.join(sorted(PICTURE_SUFFIXES))}).")
+    names = {path: path.relative_to(source).with_suffix("").as_posix() for path in found}
+    count = Counter(names.values())
+    sources = [Source(path, name if count[name] == 1 else path.relative_to(source).as_posix())
+               for path, name in names.items()]
+    return sorted(sources, key=lambda item: item.name)
+
+
+def _walk(folder: Path, left_out: set[Path]):
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith("."):
+            continue
+        if path.is_dir():
+            if path.resolve() not in left_out:
+                yield from _walk(path, left_out)
+        else:
+            yield path
+
+
+class MaskFolder:
+    """Masks by stem: for `a.jpg` the file `a.*` or `a_mask.*`, in the same subfolder first, then at the top."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self._files: dict[str, list[Path]] = {}
+        for path in _walk(folder, set()):
+            if path.suffix.lower() in PICTURE_SUFFIXES:
+                self._files.setdefault(path.relative_to(folder).with_suffix("").as_posix(), []).append(path)
+
+    def of(self, source: Source) -> Path:
+        """The mask of a picture. Raises CoModError when there is none, or more than one."""
+        stem = source.path.stem
+        below = source.name.rpartition("/")[0]
+        places = [f"{below}/{stem}", stem] if below else [stem]
+        for place in [name for plain in places for name in (plain, f"{plain}_mask")]:
+            found = [path for path in self._files.get(place, ()) if not path.samefile(source.path)]
+            if len(found) > 1:
+                raise CoModError(f"{source.path}: more than one mask fits: {', '.join(path.name for path in found)}. "
+                                 f"Keep one of them in {self.folder}.")
+            if found:
+                return found[0]
+        raise CoModError(f"{source.path}: no mask for it in {self.folder}. It would be called {stem}.png or "
+                         f"{stem}_mask.png.")
+
+    def pictures_among(self, sources: list[Source]) -> list[Source]:
+        """The sources without those that are the mask `NAME_mask` of another one, for masks kept beside pictures."""
+        names = {source.name for source in sources}
+        masks = {path.resolve() for files in self._files.values() for path in files}
+        return [source for source in sources if not (
+            source.path.resolve() in masks and source.name.endswith("_mask") and source.name[:-5] in names)]
