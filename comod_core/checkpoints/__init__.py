@@ -1,1 +1,122 @@
+"""Foreign checkpoints in, CoMod's safetensors out."""
+from __future__ import annotations
 
+import logging
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..errors import CoModError
+from ..files import sha256_of
+from ..networks import CoModDiscriminator, CoModGenerator
+from . import port, tensorflow
+from .machine import Record
+from .pickles import is_torch, read_pickle, read_torch
+from .store import is_safetensors, load_networks, save_networks
+
+__all__ = ["Imported", "convert", "import_checkpoint"]
+
+WHICH = ("ema", "train")
+_log = logging.getLogger("comod")
+
+
+@dataclass
+class Imported:
+    """The networks of a file. metadata: licence, origin, credits, source_name, source_sha256, which; perhaps notes."""
+
+    generator: CoModGenerator
+    discriminator: CoModDiscriminator | None
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+
+def import_checkpoint(path: str | os.PathLike, which: str = "ema") -> Imported:
+    """The networks of a checkpoint, whatever its format: evaluation mode, CPU, float32. Nothing in the file is run.
+
+    Reads the official TensorFlow pickles (generator and discriminator), the PyTorch port's .pth (generator only) and
+    CoMod's own .safetensors. The format is told by the content, never by the name. which: "ema" for the averaged
+    generator, "train" for the one that was being trained (only in the pickles). Raises CoModError when the file is
+    absent, damaged, hostile, or of another architecture; the text names what it was recognised as.
+    """
+    path = Path(path)
+    if which not in WHICH:
+        raise CoModError(f"which = '{which}' is not one of {', '.join(WHICH)}.")
+    if not path.is_file():
+        raise CoModError(f"{path}: there is no such file. Check the path.")
+    if is_safetensors(path):
+        return _own(path, which)
+    content = read_torch(path) if is_torch(path) else read_pickle(path)
+    if tensorflow.is_network_pickle(content):
+        generator, discriminator = tensorflow.import_tensorflow(content, which, str(path))
+        facts = {"licence": tensorflow.LICENCE, "origin": tensorflow.ORIGIN, "credits": tensorflow.CREDITS}
+    elif port.is_port(content):
+        _require_ema(path, which)
+        generator, discriminator = port.import_port(content, str(path)), None
+        facts = {"licence": tensorflow.LICENCE, "origin": f"{tensorflow.ORIGIN}, converted by {port.ORIGIN}",
+                 "credits": tensorflow.CREDITS, "notes": port.NOTES}
+    else:
+        raise CoModError(f"{path}: recognised as {recognise(content)}, not supported by this version of CoMod. It "
+                         "reads CoModGAN: the official pickles, the PyTorch port's .pth, and its own .safetensors.")
+    facts.update(source_name=path.name, source_sha256=sha256_of(path), which=which)
+    return Imported(generator, discriminator, facts)
+
+
+def convert(src: str | os.PathLike, dst: str | os.PathLike | None = None, which: str = "ema",
+            progress: Callable[[str], None] | None = None) -> Path:
+    """Write a foreign checkpoint as safetensors: generator AND discriminator, configuration, licence, origin.
+
+    dst: by default the source's name with .safetensors, beside it; an existing file is replaced once the new one is
+    whole. which: as in `import_checkpoint`. progress: told what is being done. Returns the path of the new file.
+    Raises CoModError as `import_checkpoint` does, or when dst is src or does not end in .safetensors.
+    """
+    src = Path(src)
+    dst = Path(dst) if dst is not None else src.with_suffix(".safetensors")
+    if dst.suffix != ".safetensors":
+        raise CoModError(f"{dst}: the name of a converted model ends in .safetensors.")
+    if dst.exists() and src.exists() and dst.samefile(src):
+        raise CoModError(f"{src}: is a .safetensors file already; give another destination.")
+    tell = progress or _log.info
+    start = time.monotonic()
+    tell(f"reading {src}")
+    found = import_checkpoint(src, which)
+    save_networks(dst, {"generator": found.generator, "discriminator": found.discriminator}, found.metadata)
+    tell(f"wrote {dst} ({dst.stat().st_size / 1e6:.1f} MB) in {time.monotonic() - start:.1f} s")
+    return dst
+
+
+def recognise(content: Any) -> str:
+    """In words, what a checkpoint's content is, by its keys."""
+    if isinstance(content, Record):
+        return f"a single {content.module}.{content.name} object"
+    if not isinstance(content, dict):
+        return f"a {type(content).__name__} that is no known checkpoint"
+    keys = {key for key in content if isinstance(key, str)}
+    if {"g_ema", "e_ema"} <= keys:
+        return "a StyleMapGAN checkpoint"
+    if any(isinstance(content.get(key), Record) for key in ("G_ema", "G")):
+        return "a StyleGAN2-ADA pickle (torch_utils.persistence; IC-GAN uses it too)"
+    if any(key.startswith("blocks.0.0.") for key in keys):
+        return "a BigGAN state dict (IC-GAN uses it)"
+    if {"config", "best_FID"} <= keys:
+        return "the configuration of an IC-GAN BigGAN"
+    if "g_ema" in keys or any(key.startswith("g_ema.") for key in keys):
+        return "a StyleGAN2 checkpoint of a PyTorch port"
+    some = ", ".join(repr(key[:40]) for key in sorted(keys)[:5])
+    return f"a dict with the keys {some or 'none'}, which is no known checkpoint"
+
+
+def _own(path: Path, which: str) -> Imported:
+    networks, facts = load_networks(path)
+    if "generator" not in networks:
+        raise CoModError(f"{path}: there is no generator in it.")
+    if which != facts.get("which", "ema"):
+        raise CoModError(f"{path}: holds the '{facts.get('which', 'ema')}' generator, not '{which}'.")
+    facts = {key: value for key, value in facts.items() if key not in ("networks", "config", "architecture", "format")}
+    return Imported(networks["generator"], networks.get("discriminator"), facts)
+
+
+def _require_ema(path: Path, which: str) -> None:
+    if which != "ema":
+        raise CoModError(f"{path}: this format holds the averaged generator only; leave --which at ema.")

@@ -19,6 +19,7 @@ from .machine import Builders, Global, Machine, Record, Setters, check_key, fill
 
 _PLAIN_DTYPE = re.compile(r"[?bBhHiIlLqQefdFD]|b1|[iu][1248]|f[248]|c(8|16)|[SU]\d{1,9}")
 _MAX_DIMENSIONS = 16
+_ENTRY_BYTES = 256  # of a dict or set, counted against a file that names the same list again and again
 
 STORAGE_DTYPES = {
     "FloatStorage": torch.float32, "DoubleStorage": torch.float64, "HalfStorage": torch.float16,
@@ -56,8 +57,6 @@ def _check_shape(machine: Machine, shape: Any) -> tuple[int, ...]:
 
 def _dtype(machine: Machine, args: tuple) -> DType:
     code = args[0] if args else None
-    if isinstance(code, Global):  # dtype(bool) and the like are written by code; a class here is not needed
-        code = None
     objects_allowed = machine.objects and code in ("O", "O8")
     if not isinstance(code, str) or not (_PLAIN_DTYPE.fullmatch(code) or objects_allowed):
         raise machine.error("a numpy dtype other than plain numbers, booleans or text")
@@ -132,7 +131,7 @@ def _empty_bytes(machine: Machine, args: tuple) -> bytes:
 def _ordered_dict(machine: Machine, args: tuple) -> OrderedDict:
     made: OrderedDict = OrderedDict()
     if args and type(args[0]) is list:
-        machine.spend(16 * len(args[0]))
+        machine.spend(_ENTRY_BYTES * len(args[0]))
         fill_dict(machine, made, [part for pair in args[0] for part in (pair[0], pair[1])])
     elif args:
         raise machine.error("an OrderedDict made of something that is not a list")
@@ -142,7 +141,7 @@ def _ordered_dict(machine: Machine, args: tuple) -> OrderedDict:
 def _set(machine: Machine, args: tuple) -> set:
     if len(args) != 1 or type(args[0]) is not list:
         raise machine.error("a set made of something that is not a list")
-    machine.spend(16 * len(args[0]))
+    machine.spend(_ENTRY_BYTES * len(args[0]))
     return {check_key(machine, item) for item in args[0]}
 
 

@@ -20,9 +20,21 @@ from ..errors import CoModError
 MAX_OPCODES = 2_000_000
 """More than ten times what the largest published checkpoint needs (its numbers are few and large)."""
 SPARE_BYTES = 1 << 26
-"""What a file may unfold to beyond four times its own size."""
-BROKEN = (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, EOFError, RuntimeError, MemoryError)
+"""What a file may unfold to beyond four times its own size, in bytes."""
+BROKEN = (ValueError, TypeError, LookupError, AttributeError, OverflowError, EOFError, RuntimeError, MemoryError)
 """What Python, numpy and torch raise on inconsistent content; each becomes a CoModError."""
+
+
+@dataclass
+class Allowance:
+    """What reading one file may cost, files embedded in it included: opcodes, and bytes of numbers and text made."""
+    bytes: int
+    opcodes: int = MAX_OPCODES
+
+    @classmethod
+    def of(cls, size: int) -> Allowance:
+        """The allowance of a file of `size` bytes."""
+        return cls(4 * size + SPARE_BYTES)
 
 
 @dataclass(eq=False)
@@ -57,16 +69,17 @@ Setters = Mapping[type, Callable[["Machine", Any, Any], None]]
 class Machine:
     """Reads one pickle from `stream` (a file-like object that gives at most the bytes it has).
 
-    place: how error messages call the file. size: bytes of the whole file; it bounds what may be made of it.
+    place: how error messages call the file. allowance: what its reading may cost, shared with embedded files.
     globals: the table of allowed names. setters: which values besides Record take a state (opcode BUILD), and how.
-    persistent: what a persistent id stands for (torch files), or None. objects: whether a numpy array may hold Python objects (the `.npy` files that hold a dict).
+    persistent: what a persistent id stands for (torch files), or None. objects: whether a numpy array may hold
+    Python objects (`.npy` files that hold a dict). nested: whether this is a file inside a file.
     """
 
-    def __init__(self, stream: io.BufferedIOBase | mmap.mmap, place: str, size: int, globals: Builders,
-                 setters: Setters, persistent: Callable[[Machine, Any], Any] | None = None, objects: bool = False, nested: bool = False):
-        self.stream, self.place, self.globals, self.setters = stream, place, globals, setters
+    def __init__(self, stream: io.BufferedIOBase | mmap.mmap, place: str, allowance: Allowance,
+                 globals: Builders, setters: Setters, persistent: Callable[[Machine, Any], Any] | None = None,
+                 objects: bool = False, nested: bool = False):
+        self.stream, self.place, self.allowance, self.globals, self.setters = stream, place, allowance, globals, setters
         self.persistent, self.objects, self.nested = persistent, objects, nested
-        self.budget = 4 * size + SPARE_BYTES
         self.stack: list[Any] = []
         self.marks: list[list[Any]] = []
         self.memo: dict[int, Any] = {}
@@ -77,8 +90,8 @@ class Machine:
 
     def spend(self, count: int) -> None:
         """Count bytes that the file asks for; more than its size allows is an attack or damage."""
-        self.budget -= count
-        if count < 0 or self.budget < 0:
+        self.allowance.bytes -= count
+        if count < 0 or self.allowance.bytes < 0:
             raise self.error("it unfolds to far more data than it holds")
 
     def run(self) -> Any:
@@ -91,8 +104,9 @@ class Machine:
             raise self.error(f"damaged, cut short or not a pickle ({str(problem)[:200]})") from problem
 
     def _run(self) -> Any:
-        for count, (opcode, argument, _) in enumerate(pickletools.genops(self.stream)):
-            if count >= MAX_OPCODES:
+        for opcode, argument, _ in pickletools.genops(self.stream):
+            self.allowance.opcodes -= 1
+            if self.allowance.opcodes < 0:
                 raise self.error(f"more than {MAX_OPCODES} opcodes")
             if opcode.name == "STOP":
                 break
@@ -109,7 +123,7 @@ class Machine:
         if not isinstance(module, str) or not isinstance(name, str):
             raise self.error("a global whose name is not text")
         if (module, name) not in self.globals:
-            raise self.error(f"it asks for '{module[:80]}.{name[:80]}', which is not on the list of allowed names")
+            raise self.error(f"it asks for {f'{module[:80]}.{name[:80]}'!r}, which is not on the list of allowed names")
         return Global(module, name, self.globals[module, name])
 
     def pop_mark(self) -> list[Any]:

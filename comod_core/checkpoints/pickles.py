@@ -9,6 +9,7 @@ torch file is only a pickle with numbers beside it. So one reader serves all; zi
 from __future__ import annotations
 
 import io
+import math
 import mmap
 import os
 import struct
@@ -22,7 +23,7 @@ import torch
 
 from ..errors import CoModError
 from .arrays import ALLOWED, SETTERS, STORAGE_DTYPES, Storage
-from .machine import BROKEN, Builders, Global, Machine, Record
+from .machine import BROKEN, Allowance, Builders, Global, Machine, Record
 
 __all__ = ["Record", "is_torch", "read_npy", "read_pickle", "read_torch"]
 
@@ -37,16 +38,19 @@ class _Source:
     content: mmap.mmap | bytearray
     stream: mmap.mmap | io.BytesIO
     place: str
+    allowance: Allowance
 
     @property
     def size(self) -> int:
         return len(self.content)
 
 
-def _open(source: str | os.PathLike | bytes, place: str = "checkpoint") -> _Source:
+def _open(source: str | os.PathLike | bytes, within: _Source | Machine | None = None) -> _Source:
+    """The bytes of a file, or of a part `within` another."""
     if isinstance(source, bytes):
         content = bytearray(source)
-        return _Source(content, io.BytesIO(content), place)
+        place, allowance = (within.place, within.allowance) if within else ("bytes", Allowance.of(len(source)))
+        return _Source(content, io.BytesIO(content), place, allowance)
     path = Path(source)
     if not path.is_file():
         raise CoModError(f"{path}: there is no such file. Check the path.")
@@ -54,11 +58,11 @@ def _open(source: str | os.PathLike | bytes, place: str = "checkpoint") -> _Sour
         raise CoModError(f"{path}: the file is empty. Download or copy it again.")
     with open(path, "rb") as file:
         content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
-    return _Source(content, content, str(path))
+    return _Source(content, content, str(path), Allowance.of(len(content)))
 
 
 def _machine(source: _Source, persistent=None, objects: bool = False, nested: bool = False) -> Machine:
-    return Machine(source.stream, source.place, source.size, _NAMES, SETTERS, persistent, objects, nested)
+    return Machine(source.stream, source.place, source.allowance, _NAMES, SETTERS, persistent, objects, nested)
 
 
 def read_pickle(source: str | os.PathLike | bytes) -> Any:
@@ -77,7 +81,7 @@ def is_torch(source: str | os.PathLike | bytes) -> bool:
 
 
 def read_torch(source: str | os.PathLike | bytes) -> Any:
-    """The object in a torch checkpoint, tensors on the CPU; zip files are memory-mapped, so their numbers are read late.
+    """The object in a torch checkpoint, tensors on the CPU. Zip files are memory-mapped: numbers are read when used.
 
     Keep the file while the tensors are in use. Raises CoModError as `read_pickle` does.
     """
@@ -101,13 +105,21 @@ def read_npy(path: str | os.PathLike) -> Any:
     try:
         version = np.lib.format.read_magic(source.stream)
         read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, _, dtype = read_header(source.stream)
+        shape, fortran, dtype = read_header(source.stream)
         if not dtype.hasobject:
-            return np.load(path, allow_pickle=False)
+            return _plain_array(source, shape, fortran, dtype)
     except BROKEN as problem:
         raise CoModError(f"{path}: damaged or not a numpy file ({str(problem)[:200]})") from problem
     array = _machine(source, objects=True).run()
     return array.item() if isinstance(array, np.ndarray) and array.shape == () else array
+
+
+def _plain_array(source: _Source, shape: tuple[int, ...], fortran: bool, dtype: np.dtype) -> np.ndarray:
+    count = math.prod(shape)
+    if dtype.kind not in "biufcSU" or count * dtype.itemsize != source.size - source.stream.tell():
+        raise ValueError("its content does not have the size and kind that its header states")
+    array = np.frombuffer(source.content, dtype, count, source.stream.tell())
+    return array.reshape(shape, order="F" if fortran else "C")
 
 
 class _TorchFile:
@@ -151,10 +163,8 @@ class _ZipFile(_TorchFile):
         order = self.prefix + "byteorder"
         if order in self.archive.NameToInfo and self.member(order) != b"little":
             raise CoModError(f"{self.source.place}: written on a big-endian machine, which is not supported.")
-        pickled = _open(bytes(self.member(members[0])), self.source.place)
-        machine = _machine(pickled, self.storage, nested=self.nested)
-        machine.budget += 4 * self.source.size
-        return machine.run()
+        pickled = _open(self.member(members[0]), self.source)
+        return _machine(pickled, self.storage, nested=self.nested).run()
 
     def span(self, name: str) -> tuple[int, int]:
         """Where the bytes of a member begin and end in the file."""
@@ -223,7 +233,7 @@ def _embedded_storage(machine: Machine, args: tuple) -> Storage:
     if machine.nested or len(args) != 1 or type(args[0]) is not bytes:
         raise machine.error("an embedded torch file of an unknown form")
     machine.spend(len(args[0]))
-    storage = _read_torch(_open(args[0], machine.place), nested=True)
+    storage = _read_torch(_open(args[0], machine), nested=True)
     if not isinstance(storage, Storage):
         raise machine.error("an embedded torch file that is not a storage")
     return storage

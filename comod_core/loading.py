@@ -1,0 +1,127 @@
+"""Load a network by its name or its file."""
+from __future__ import annotations
+
+import difflib
+import functools
+import logging
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from .checkpoints import import_checkpoint
+from .checkpoints.download import download
+from .checkpoints.store import ARCHITECTURE, is_safetensors, load_networks
+from .errors import CoModError
+from .files import sha256_of
+from .models.table import MODELS, ModelEntry
+from .networks import CoModGenerator
+
+_log = logging.getLogger("comod")
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """Facts about a loaded network: channels of its pictures, resolution in pixels, sha256 of the file it came from."""
+
+    name: str
+    architecture: str
+    resolution: int
+    channels: int
+    licence: str
+    origin: str
+    sha256: str
+
+
+def load_model(path_or_name: str | os.PathLike, device: str | torch.device | None = None,
+               dtype: torch.dtype | None = None) -> CoModGenerator:
+    """The generator of a file, or of a model in the table (`comod_core.models.table`), ready for use.
+
+    path_or_name: a .safetensors of CoMod; an official .pkl or the port's .pth, which are imported on the fly; or a
+    name such as "avatars-64". device: default CPU. dtype: default as stored (float32). The network is in evaluation
+    mode, needs no gradients, and has `.info` (ModelInfo). A safetensors file is memory-mapped.
+    Raises CoModError for unknown names (with near matches), absent or damaged files, other architectures.
+    """
+    path, entry = find_model(path_or_name)
+    with torch.inference_mode(False):  # weights made in inference mode could never be differentiated through
+        net, facts = _read(path)
+        net = net.to(device=device, dtype=dtype)
+    net.info = ModelInfo(
+        entry.name if entry else str(facts.get("name", path.stem)), ARCHITECTURE, net.resolution, net.image_channels,
+        str(facts.get("licence", entry.licence if entry else "unknown")),
+        str(facts.get("origin", entry.origin if entry else "unknown")), _digest(path, facts))
+    return net
+
+
+def _read(path: Path) -> tuple[CoModGenerator, dict[str, Any]]:
+    """The generator of a file and the file's metadata."""
+    if is_safetensors(path):
+        networks, facts = load_networks(path, ("generator",))
+        if not networks:
+            raise CoModError(f"{path}: there is no generator in it.")
+        return networks["generator"], facts
+    found = import_checkpoint(path)
+    _log.info("%s was imported on the fly; `comod convert %s` makes a file that loads faster.", path.name, path)
+    return found.generator, found.metadata
+
+
+def find_model(path_or_name: str | os.PathLike) -> tuple[Path, ModelEntry | None]:
+    """The file of a path or of a table name, downloaded if the table says where from; and its entry in the table.
+
+    Raises CoModError when there is neither such a file nor such a name, or when the file has to be fetched by hand.
+    """
+    path = Path(path_or_name)
+    if path.is_file():
+        return path, None
+    name = str(path_or_name)
+    entry = next((entry for entry in MODELS if entry.name == name), None)
+    if entry is not None:
+        return _entry_file(entry), entry
+    if path.suffix or path.parent != Path("."):
+        raise CoModError(f"{path}: there is no such file. Check the path, or use one of the names {_names()}.")
+    near = difflib.get_close_matches(name, [entry.name for entry in MODELS], n=3, cutoff=0.4)
+    hint = f" Did you mean {' or '.join(near)}?" if near else ""
+    raise CoModError(f"There is no file and no model called '{name}'.{hint} Known names: {_names()}.")
+
+
+def models_folder() -> Path:
+    """Where downloaded models are: $COMOD_MODELS, or models/comod beside the package."""
+    folder = os.environ.get("COMOD_MODELS")
+    return Path(folder) if folder else Path(__file__).resolve().parent.parent / "models" / "comod"
+
+
+def _names() -> str:
+    return ", ".join(entry.name for entry in MODELS)
+
+
+def _entry_file(entry: ModelEntry) -> Path:
+    if entry.built_in:
+        path = Path(__file__).resolve().parent / "models" / entry.file
+        if not path.is_file():
+            raise CoModError(f"{path}: the built-in model {entry.name} is missing; install the package again.")
+        return path
+    wanted = models_folder() / entry.file
+    for path in (wanted.with_suffix(".safetensors"), wanted):
+        if path.is_file():
+            return path
+    if entry.url is None:
+        raise CoModError(f"{entry.name}: {entry.file} is not here and cannot be fetched automatically. Get it from the "
+                         f"official project ({entry.origin}; licence: {entry.licence}) and save it as {wanted}.")
+    _log.info("Downloading %s (licence: %s) from %s", entry.file, entry.licence, entry.url)
+    return download(entry.url, wanted, entry.sha256, entry.size)
+
+
+def _digest(path: Path, facts: dict) -> str:
+    """SHA-256 of the file; for a foreign file the importer has it already."""
+    if path.name == facts.get("source_name"):
+        return facts["source_sha256"]
+    stat = path.stat()
+    return _sha256(path.resolve(), stat.st_mtime_ns, stat.st_size)
+
+
+@functools.lru_cache(maxsize=64)
+def _sha256(path: Path, changed: int, size: int) -> str:
+    """As `sha256_of`, remembered while the file stays the same: networks are often loaded again."""
+    return sha256_of(path)

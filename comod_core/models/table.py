@@ -1,0 +1,45 @@
+"""The models that have a name: the built-in one and the published ones. Data only."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+_NVIDIA = "NVIDIA Source Code License-NC (non-commercial)"
+_OFFICIAL = "https://github.com/zsyzzsoft/co-mod-gan"
+
+
+@dataclass(frozen=True)
+class ModelEntry:
+    """A named model.
+
+    file: name in the model folder, or in this package's own folder where `built_in`. url: where to download the file,
+    or None when it has to be fetched by hand from `origin`. sha256 and size (bytes): of the file, or None where they
+    are not known. resolution: of the network's pictures, in pixels.
+    """
+
+    name: str
+    file: str
+    url: str | None
+    sha256: str | None
+    size: int | None
+    licence: str
+    resolution: int
+    description: str
+    origin: str = ""
+    built_in: bool = False
+
+
+def _official(name: str, file: str, resolution: int, description: str) -> ModelEntry:
+    return ModelEntry(name, file, None, None, None, _NVIDIA, resolution, description, _OFFICIAL)
+
+
+MODELS: tuple[ModelEntry, ...] = (
+    ModelEntry("avatars-64", "avatars-64.safetensors", None, None, None, "CC BY 4.0", 64,
+               "Completes drawn avatar portraits; comes with the package and needs no download", built_in=True),
+    _official("ffhq-512", "co-mod-gan-ffhq-9-025000.pkl", 512, "Completes faces (FFHQ)"),
+    _official("ffhq-1024", "co-mod-gan-ffhq-10-025000.pkl", 1024, "Completes faces (FFHQ)"),
+    _official("places2-512", "co-mod-gan-places2-050000.pkl", 512, "Completes scenes (Places2)"),
+    _official("coco-stuff-512", "co-mod-gan-coco-stuff-025000.pkl", 512, "Turns label maps into photos (COCO-Stuff)"),
+    _official("edges2shoes-256", "co-mod-gan-edges2shoes-025000.pkl", 256, "Turns line drawings into shoes"),
+    _official("edges2handbags-256", "co-mod-gan-edges2handbags-025000.pkl", 256, "Turns line drawings into handbags"),
+)
+"""Every model that `load_model` knows by name."""
