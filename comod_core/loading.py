@@ -96,16 +96,23 @@ def _names() -> str:
     return ", ".join(entry.name for entry in MODELS)
 
 
-def _entry_file(entry: ModelEntry) -> Path:
+def installed_file(entry: ModelEntry) -> Path | None:
+    """Where a model of the table lies on this machine, a converted file first; None when it is not here."""
     if entry.built_in:
-        path = Path(__file__).resolve().parent / "models" / entry.file
-        if not path.is_file():
-            raise CoModError(f"{path}: the built-in model {entry.name} is missing; install the package again.")
-        return path
+        places = [Path(__file__).resolve().parent / "models" / entry.file]
+    else:
+        wanted = models_folder() / entry.file
+        places = [wanted.with_suffix(".safetensors"), wanted]
+    return next((path for path in places if path.is_file()), None)
+
+
+def _entry_file(entry: ModelEntry) -> Path:
+    found = installed_file(entry)
+    if found:
+        return found
     wanted = models_folder() / entry.file
-    for path in (wanted.with_suffix(".safetensors"), wanted):
-        if path.is_file():
-            return path
+    if entry.built_in:
+        raise CoModError(f"the built-in model {entry.name} ({entry.file}) is missing; install the package again.")
     if entry.url is None:
         raise CoModError(f"{entry.name}: {entry.file} is not here and cannot be fetched automatically. Get it from the "
                          f"official project ({entry.origin}; licence: {entry.licence}) and save it as {wanted}.")
