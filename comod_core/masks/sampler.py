@@ -55,7 +55,7 @@ def free_form(
 
 
 def scaled_brush(size: int | tuple[int, int]) -> tuple[float, float]:
-    """Brush widths in pixels for a picture of this side or (H, W): the paper's from 256 to 512, in proportion beyond."""
+    """Brush widths in pixels for a side or (H, W): the paper's from 256 to 512 pixels, in proportion beyond."""
     side = min(as_size(size))
     scale = side / min(max(side, 256), 512)
     return tuple(max(1.0, width * scale) for width in PAPER_BRUSH_WIDTH)
