@@ -40,12 +40,11 @@ def sample(net, seeds: Sequence[int], label: Tensor | None = None) -> Tensor:
     if not len(seeds):
         raise CoModError("sample: no seeds; give at least one.")
     weight = net.w_avg
-    rows = []
-    for i, g in enumerate(generators(seeds, "z")):
-        z = torch.randn(1, net.z_dim, generator=g).to(weight.device, weight.dtype)
-        row_label = None if label is None else label.reshape(-1, label.shape[-1])[i % max(label.numel() // label.shape[-1], 1)][None]
-        rows.append(net.map(z, row_label))
-    return torch.cat(rows)
+    labels = [None] * len(seeds)
+    if label is not None:
+        labels = label.reshape(-1, 1, label.shape[-1]).expand(len(seeds), -1, -1)
+    drawn = (torch.randn(1, net.z_dim, generator=g).to(weight.device, weight.dtype) for g in generators(seeds, "z"))
+    return torch.cat([net.map(z, row) for z, row in zip(drawn, labels, strict=True)])
 
 
 def truncate(w: Tensor, w_avg: Tensor, psi: float, cutoff: int | None = None) -> Tensor:

@@ -44,7 +44,7 @@ def main() -> None:
 
 def show(out: Path, config: TrainConfig, images: np.ndarray, total: float) -> None:
     """Drive the loop: a line of means every half minute to log.jsonl and the terminal, a grid at each snapshot."""
-    rows = torch.from_numpy(np.ascontiguousarray(images[:8])).permute(0, 3, 1, 2).float() / 127.5 - 1
+    rows = torch.from_numpy(np.array(images[:8])).permute(0, 3, 1, 2).float() / 127.5 - 1
     holes = hole_batch(config, 2 ** 40, len(rows))
 
     def snapshot(trainer: Trainer) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import pickle
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -33,9 +34,10 @@ class Trainer:
     """Networks, averages and optimisers of one run, and the step that moves them."""
 
     def __init__(self, config: TrainConfig, images: np.ndarray):
-        size, r = list(images.shape), config.network.resolution
-        if size[1:3] != [r, r]:
-            raise CoModError(f"Training pictures are {size[2]}x{size[1]}, the network is {r}x{r}. Prepare them at that size.")
+        r = config.network.resolution
+        if images.shape[1:3] != (r, r):
+            raise CoModError(f"Training pictures have shape {list(images.shape)}, the network takes {r}x{r}. "
+                             "Render or resize them to that size.")
         torch.manual_seed(config.seed)
         self.config = config
         self.pictures = Pictures(images, config.seed, config.mirror)
@@ -139,7 +141,7 @@ class Trainer:
             for name in ("generator", "discriminator", "ema", "g_optimizer", "d_optimizer"):
                 getattr(self, name).load_state_dict(state[name])
             self.step = state["step"]
-        except (RuntimeError, KeyError, OSError, ValueError, EOFError) as error:
+        except (RuntimeError, KeyError, OSError, ValueError, EOFError, pickle.UnpicklingError) as error:
             raise CoModError(f"{path}: cannot resume from this snapshot ({error}).") from error
 
 

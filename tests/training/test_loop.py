@@ -1,0 +1,131 @@
+"""The trainer: it learns, a killed run resumes to the same losses, and bad input is refused."""
+import dataclasses
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from comod_core import CoModError
+from comod_core.networks import CoModConfig
+from comod_core.training import losses
+from comod_core.training.config import TrainConfig
+from comod_core.training.data import Pictures, hole_batch
+from comod_core.training.grids import completion_grid, save_grid
+from comod_core.training.loop import Trainer, train
+
+CONFIG = TrainConfig(
+    network=CoModConfig(resolution=16, z_dim=8, w_dim=8, mapping_layers=2, mapping_fmaps=8, fmap_base=64, fmap_max=16),
+    total_kimg=0.08, batch=4, r1_gamma=1.0, r1_interval=4, structured_masks=0.5, brush_width=(1.0, 3.0), l1_weight=1.0)
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def pictures(n=24, r=16):
+    """One flat colour each: easy to learn, so that a few steps show."""
+    return np.random.default_rng(0).integers(0, 255, (n, 1, 1, 3), dtype=np.uint8).repeat(r, 1).repeat(r, 2)
+
+
+def run(config, out, stop=None):
+    return [p.losses for p in itertools.islice(train(config, pictures(), out), stop)]
+
+
+def test_losses_by_hand():
+    assert losses.generator_loss(torch.zeros(2, 1)).item() == pytest.approx(np.log(2))
+    assert losses.discriminator_loss(torch.zeros(2, 1), torch.zeros(2, 1)).item() == pytest.approx(2 * np.log(2))
+    x = torch.randn(3, 1, 4, 4)
+    assert losses.r1_penalty(lambda x: (x * 2).sum(dim=[1, 2, 3]), x).item() == pytest.approx(4 * 16)
+    mask = torch.zeros(1, 1, 2, 2)
+    mask[..., 0, 0] = 1
+    fake, real = torch.zeros(1, 3, 2, 2), torch.ones(1, 3, 2, 2)
+    real[..., 1, 1] = 100
+    assert losses.hole_l1(fake, real, mask).item() == pytest.approx(1.0)
+
+
+def test_pictures_are_shuffled_once_an_epoch():
+    source = Pictures(np.arange(12, dtype=np.uint8).reshape(12, 1, 1, 1).repeat(3, 3), seed=1)
+    seen = torch.cat([source.batch(step, 4) for step in range(6)])[:, 0, 0, 0]
+    values = ((seen + 1) * 127.5).round().int().tolist()
+    assert sorted(values[:12]) == sorted(values[12:]) == list(range(12)) and values[:12] != values[12:]
+    assert torch.equal(source.batch(1, 4), Pictures(source.images, seed=1).batch(1, 4))
+    with pytest.raises(CoModError, match="uint8"):
+        Pictures(np.zeros((0, 4, 4, 3), np.uint8), seed=0)
+
+
+def test_holes_depend_on_seed_and_step_alone():
+    a, b = hole_batch(CONFIG, 3, 8), hole_batch(CONFIG, 3, 8)
+    assert torch.equal(a, b) and not torch.equal(a, hole_batch(CONFIG, 4, 8))
+    assert set(a.unique().tolist()) == {0.0, 1.0}
+
+
+def test_it_learns(tmp_path):
+    config = dataclasses.replace(CONFIG, l1_weight=20.0, total_kimg=0.4, learning_rate=0.01, hole_range=(0.0, 0.5))
+    l1 = [step["L1"] for step in run(config, tmp_path)]
+    assert np.mean(l1[-20:]) < 0.7 * np.mean(l1[:10])
+
+
+def test_a_run_cut_in_two_gives_the_same_losses(tmp_path):
+    whole = run(CONFIG, tmp_path / "whole")
+    often = dataclasses.replace(CONFIG, snapshot_minutes=0.0)
+    first = run(often, tmp_path / "cut", stop=7)
+    rest = run(often, tmp_path / "cut")
+    # the generator was left after step 7 was reported, before its snapshot: that step is taken again
+    assert first + rest[7 - (len(whole) - len(rest)):] == whole
+    assert whole[6:] == rest
+
+
+def test_a_run_killed_by_the_system_resumes(tmp_path):
+    np.save(tmp_path / "images.npy", pictures())
+    config = dataclasses.replace(CONFIG, snapshot_minutes=0.0, total_kimg=2.0)
+    (tmp_path / "config.json").write_text(config.to_json())
+    command = [sys.executable, "-m", "comod_core.training", "--data", str(tmp_path), "--out", str(tmp_path / "run"),
+               "--config", str(tmp_path / "config.json")]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    snapshot, deadline = tmp_path / "run" / "snapshot.pt", time.monotonic() + 60
+    while not snapshot.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    step = torch.load(snapshot, weights_only=True)["step"]
+    assert step >= 1
+    resumed = next(train(config, pictures(), tmp_path / "run"))
+    straight = list(itertools.islice(train(dataclasses.replace(config, snapshot_minutes=99.0), pictures(),
+                                           tmp_path / "straight"), step + 1))[-1]
+    assert resumed.step == straight.step == step + 1 and resumed.losses == straight.losses
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
+    trainer = Trainer(CONFIG, pictures())
+    with torch.no_grad():
+        trainer.generator.synthesis.b4.to_rgb.bias.fill_(float("nan"))
+    with pytest.raises(CoModError, match="not finite|loss"):
+        trainer.run_step()
+    assert trainer.step == 0
+
+
+def test_bad_input(tmp_path):
+    with pytest.raises(CoModError, match="16x16"):
+        Trainer(CONFIG, pictures(r=32))
+    (tmp_path / "snapshot.pt").write_bytes(b"not a snapshot")
+    with pytest.raises(CoModError, match="snapshot"):
+        next(train(CONFIG, pictures(), tmp_path))
+    with pytest.raises(CoModError, match="hole_range"):
+        TrainConfig(hole_range=(0.5, 0.2))
+    with pytest.raises(CoModError, match="another version"):
+        TrainConfig.from_json(CONFIG.to_json().replace("batch", "botch"))
+    assert TrainConfig.from_json(CONFIG.to_json()) == CONFIG
+
+
+def test_grid(tmp_path):
+    trainer = Trainer(CONFIG, pictures())
+    images = trainer.pictures.batch(0, 3)
+    grid = completion_grid(trainer.ema, images, hole_batch(CONFIG, 0, 3), seeds=range(4))
+    assert grid.shape == (3 * 16, 6 * 16, 3)
+    assert torch.equal(grid[:16, :16], ((images[0] * 127.5 + 127.5).round()).to(torch.uint8).permute(1, 2, 0))
+    save_grid(tmp_path / "grid.png", grid)
+    assert (tmp_path / "grid.png").stat().st_size > 100
