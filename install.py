@@ -30,8 +30,7 @@ CUDA_FREE = 12 << 30        # bytes: the same with torch's default Linux build, 
 # What the nodes import, and the name that pip knows it by. The command line's own libraries are not needed in ComfyUI.
 NODE_MODULES = {"torch": "torch", "numpy": "numpy", "safetensors": "safetensors", "PIL": "pillow",
                 "einops": "einops", "cv2": "opencv-python-headless"}
-EXAMPLE = ROOT / "examples" / "avatar.png"
-EXAMPLE_MASK = ROOT / "examples" / "avatar-mask.png"
+EXAMPLES = ROOT / "examples"     # NAME.png with its hole, white on black, in NAME-mask.png
 CPU_TORCH = """\
 torch's default build for Linux brings the CUDA libraries, several GB. Where a CPU is all there is, the CPU build is
 enough. Install it first and it will be kept:  {python} -m venv .venv ,  then with .venv's pip the command that the
@@ -158,12 +157,22 @@ def _platform_hint() -> str:
     return ""
 
 
+def first_example() -> tuple[Path, Path]:
+    """The first example picture by name, and its mask. Raises InstallError when the folder has none."""
+    for mask in sorted(EXAMPLES.glob("*-mask.png")):
+        picture = mask.with_name(mask.name.replace("-mask", ""))
+        if picture.exists():
+            return picture, mask
+    raise InstallError(f"There is no picture with a mask (NAME.png and NAME-mask.png) in {EXAMPLES}.")
+
+
 def demo(smoke: bool, port: int | None) -> int:
     """Install with the app; open it, or with `smoke` complete the example picture into out/. Returns an exit code."""
     ensure("ui")
     python = str(venv_python())
     if smoke:
-        return subprocess.call([python, "-m", "comod_core", "complete", str(EXAMPLE), "--mask", str(EXAMPLE_MASK),
+        picture, mask = first_example()
+        return subprocess.call([python, "-m", "comod_core", "complete", str(picture), "--mask", str(mask),
                                 "--seeds", "1-6", "--out", str(ROOT / "out"), "--sheet", "--overwrite"], cwd=ROOT)
     return subprocess.call([python, str(ROOT / "ui" / "app.py"), *(["--port", str(port)] if port else [])], cwd=ROOT)
 
