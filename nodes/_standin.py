@@ -183,7 +183,9 @@ class ComfyNode:
 
     @classmethod
     def GET_SCHEMA(cls) -> Schema:  # noqa: N802 (the interface's own name)
-        """The schema, checked."""
+        """The schema, checked. Raises TypeError for a node without an `execute` of its own, as ComfyUI does."""
+        if cls.execute.__func__ is ComfyNode.execute.__func__:
+            raise TypeError(f"{cls.__name__} has no execute.")
         schema = cls.define_schema()
         schema.validate()
         return schema

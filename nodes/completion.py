@@ -1,16 +1,19 @@
 """Nodes that complete pictures: encode once and co-modulate for many latents, or all in one step."""
 from __future__ import annotations
 
+import torch
+
+from ..comod_core import completion as core
+from ..comod_core.errors import CoModError
+from ..comod_core.regions import HOLE
 from . import inputs
 from ._api import io
-from .sockets import Encoding
+from .host import host
+from .latents import layers_below
+from .layout import images_in, images_out, masks_in
+from .sockets import EncodedPictures, Encoding, seeds_from
 
 CATEGORY = "CoMod"
-
-
-def _fitting_inputs():
-    """How a picture of any size meets the model, and how the completion goes back into it."""
-    return [inputs.size_strategy(), inputs.context(), inputs.feather(), inputs.grow(), inputs.color_match()]
 
 
 class Encode(io.ComfyNode):
@@ -27,6 +30,15 @@ class Encode(io.ComfyNode):
             inputs=[inputs.model(), inputs.image(), inputs.mask(), *_fitting_inputs()],
             outputs=[Encoding.Output("encoding", display_name="encoding", tooltip="For CoMod Co-Modulate.")],
         )
+
+    @classmethod
+    def execute(cls, model, image, mask, size_strategy="crop", context=0.5, feather=inputs.AUTOMATIC, grow=0,
+                color_match=True):
+        network = host.acquire(model)
+        prepared = core.prepare(network, images_in(image), _holes(mask), size_strategy=size_strategy, context=context,
+                                feather=_feather(feather), grow=grow, color_match=color_match)
+        encodings = core.encode(network, prepared, progress=host.progress())
+        return io.NodeOutput(EncodedPictures(image, prepared, tuple(encodings)))
 
 
 class CoModulate(io.ComfyNode):
@@ -49,6 +61,16 @@ class CoModulate(io.ComfyNode):
             outputs=[_completed_output()],
         )
 
+    @classmethod
+    def execute(cls, model, encoding, latents, noise_mode="const", dropout=True):
+        network, prepared, report, pictures = host.acquire(model), encoding.prepared, host.progress(), []
+        runs = len(prepared.crops)
+        for tiles in core.decode(network, prepared, encoding.encodings, latents.w, latents.seeds,
+                                 noise_mode=noise_mode, dropout=dropout, progress=report):
+            pictures.append(core.blend(prepared, tiles))
+            report(len(pictures) * runs, len(latents.seeds) * runs, pictures[-1])
+        return io.NodeOutput(_completed(pictures, encoding.source))
+
 
 class Complete(io.ComfyNode):
     """Picture and hole -> completed pictures, in one step."""
@@ -68,8 +90,43 @@ class Complete(io.ComfyNode):
             outputs=[_completed_output()],
         )
 
+    @classmethod
+    def execute(cls, model, image, mask, seed, count=1, psi=1.0, cutoff=-1, noise_mode="const", dropout=True,
+                size_strategy="crop", context=0.5, feather=inputs.AUTOMATIC, grow=0, color_match=True):
+        completions = core.complete(
+            host.acquire(model), images_in(image), _holes(mask), seeds_from(seed, count), psi=psi,
+            cutoff=layers_below(cutoff), noise_mode=noise_mode, dropout=dropout, size_strategy=size_strategy,
+            context=context, feather=_feather(feather), grow=grow, color_match=color_match, progress=host.progress())
+        return io.NodeOutput(_completed([completion.image for completion in completions], image))
+
+
+def _fitting_inputs():
+    """How a picture of any size meets the model, and how the completion goes back into it."""
+    return [inputs.size_strategy(), inputs.context(), inputs.feather(), inputs.grow(), inputs.color_match()]
+
 
 def _completed_output():
     return io.Image.Output("completed", display_name="images",
                            tooltip="Completed pictures, one a seed; with several input pictures, all of them for the "
                                    "first seed, then all for the second.")
+
+
+def _completed(pictures: list[torch.Tensor], source: torch.Tensor) -> torch.Tensor:
+    """Completions [N,C,H,W] of the IMAGE `source`, seed by seed, as one IMAGE."""
+    return images_out(torch.cat(pictures), source).to(host.intermediate_device())
+
+
+def _feather(pixels: float) -> float | None:
+    """The widget's -1 stands for a width by itself, which the core calls None."""
+    return None if pixels < 0 else pixels
+
+
+def _holes(mask: torch.Tensor) -> torch.Tensor:
+    """MASK as the core takes it. Raises CoModError when no mask of the batch has a hole.
+
+    Load Image hands out such a mask (64x64 of zeros) for every picture in which nothing was painted.
+    """
+    if not bool((mask > HOLE).any()):
+        raise CoModError("CoMod: the mask is empty, so there is no hole to complete. Right-click the picture, choose "
+                         "'Open in MaskEditor' and paint over what should be replaced, or connect a CoMod mask node.")
+    return masks_in(mask)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import torch
 
+from ..comod_core.loading import models_folder
 from ._api import INSIDE_COMFYUI
 
 Progress = Callable[[int, int, "torch.Tensor | None"], None]
@@ -47,8 +48,7 @@ class BareHost:
 
     def model_folders(self) -> list[Path]:
         """Where model files are looked for: $COMOD_MODELS, or models/comod beside the pack's own folders."""
-        folder = os.environ.get("COMOD_MODELS")
-        return [Path(folder) if folder else Path(__file__).resolve().parent.parent / "models" / MODEL_FOLDER]
+        return [models_folder()]
 
     def model_files(self) -> list[str]:
         """Names of the model files, relative to their folder, sorted."""
@@ -81,6 +81,9 @@ class BareHost:
     def acquire(self, model: BareModel) -> torch.nn.Module:
         """The network of a socket, on its device."""
         return model.model.to(model.load_device)
+
+    def preview(self, image: torch.Tensor, node: type) -> None:
+        """Nothing: whoever runs the node shows its outputs."""
 
     @contextlib.contextmanager
     def listening(self, callback: Progress) -> Iterator[None]:
@@ -157,6 +160,12 @@ class ComfyHost:
         with torch.inference_mode(False):
             comfy.model_management.load_models_gpu([model], memory_required=needed, force_full_load=True)
         return model.model
+
+    def preview(self, image: torch.Tensor, node: type):
+        """An IMAGE [B,H,W,C] to show inside the node, for NodeOutput's `ui`."""
+        from comfy_api.latest import ui
+
+        return ui.PreviewImage(image, cls=node)
 
     def progress(self) -> Progress:
         """A callback for the core: moves the node's progress bar, shows previews, stops when the user interrupts."""

@@ -4,13 +4,14 @@ The Gradio app builds its controls from these too.
 """
 from __future__ import annotations
 
+from ..comod_core.checks import SIZE_STRATEGIES
+from ..comod_core.latents import SEED_MAX
+from ..comod_core.networks.comodgan import NOISE_MODES
 from ._api import io
 from .sockets import Latent, Model
 
-NOISE_MODES = ["const", "random", "none"]
-SIZE_STRATEGIES = ["crop", "whole", "original"]
-MAX_SEED = 2 ** 64 - 1
 MAX_SIDE = 8192
+AUTOMATIC = -1.0
 
 
 def model():
@@ -32,7 +33,7 @@ def latents():
 
 
 def seed():
-    return io.Int.Input("seed", default=0, min=0, max=MAX_SEED, control_after_generate=True,
+    return io.Int.Input("seed", default=0, min=0, max=SEED_MAX, control_after_generate=True,
                         tooltip="Seed of the first sample; the next samples use seed + 1, seed + 2 and so on. The same "
                                 "seed gives the same picture in every node, batch size and program of the pack.")
 
@@ -55,7 +56,7 @@ def cutoff():
 
 
 def noise_mode():
-    return io.Combo.Input("noise_mode", options=NOISE_MODES, default="const",
+    return io.Combo.Input("noise_mode", options=list(NOISE_MODES), default="const",
                           tooltip="Fine-grained noise inside the network: const uses the model's own noise maps, "
                                   "random draws them from the seed, none leaves them out.")
 
@@ -67,26 +68,26 @@ def dropout():
 
 
 def size_strategy():
-    return io.Combo.Input("size_strategy", options=SIZE_STRATEGIES, default="crop",
+    return io.Combo.Input("size_strategy", options=list(SIZE_STRATEGIES), default="crop",
                           tooltip="crop: complete a box around each hole at the model's scale and blend it back (best "
-                                  "for photos). whole: fit the whole picture into the model. original: the picture "
-                                  "already has the model's size.")
+                                  "for photos). whole: the model sees the whole picture (best for aligned faces). "
+                                  "original: the picture has the model's size already.")
 
 
 def context():
     return io.Float.Input("context", default=0.5, min=0.0, max=4.0, step=0.05,
                           tooltip="Surroundings that the model sees around a hole with the strategy crop, as a "
-                                  "fraction of the hole's size on each side.")
+                                  "fraction of the hole's size on each side (at least an eighth).")
 
 
 def feather():
-    return io.Int.Input("feather", default=4, min=0, max=256,
-                        tooltip="Width in pixels of the soft edge between known and new pixels. Known pixels outside "
-                                "this band stay exactly as they were.")
+    return io.Float.Input("feather", default=AUTOMATIC, min=AUTOMATIC, max=512.0, step=1.0,
+                          tooltip="Width in pixels of the soft edge around the hole, on known pixels. Those beyond it "
+                                  "stay exactly as they were; 0 keeps every known pixel. -1 finds a width by itself.")
 
 
 def grow():
-    return io.Int.Input("grow", default=0, min=0, max=256,
+    return io.Int.Input("grow", default=0, min=0, max=512,
                         tooltip="Enlarge the hole by this many pixels first, to cover the rim of what is removed.")
 
 

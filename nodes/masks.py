@@ -1,8 +1,14 @@
 """Nodes that make and edit masks (1 = hole), and extend a picture for outpainting."""
 from __future__ import annotations
 
+import torch
+
+from ..comod_core import masks as core
 from . import inputs
 from ._api import io
+from .host import host
+from .layout import masks_out
+from .sockets import seeds_from
 
 CATEGORY = "CoMod/mask"
 REGIONS = ["box", "left half", "right half", "top half", "bottom half"]
@@ -36,6 +42,12 @@ class MaskFreeForm(io.ComfyNode):
             ],
             outputs=[_hole_output()],
         )
+
+    @classmethod
+    def execute(cls, seed, count=1, width=512, height=512, hole_min=0.2, hole_max=0.8, image=None):
+        size = _size(height, width, image)
+        return _on_socket(core.free_form_batch(size, seeds_from(seed, count), (hole_min, hole_max),
+                                               brush_width=core.scaled_brush(size)))
 
 
 class MaskBox(io.ComfyNode):
@@ -112,3 +124,12 @@ class MaskEdit(io.ComfyNode):
             ],
             outputs=[_hole_output()],
         )
+
+
+def _size(height: int, width: int, image: torch.Tensor | None) -> tuple[int, int]:
+    """(H, W) of the picture where one is connected, else of the numbers."""
+    return (height, width) if image is None else tuple(image.shape[1:3])
+
+
+def _on_socket(holes: torch.Tensor) -> io.NodeOutput:
+    return io.NodeOutput(masks_out(holes).to(host.intermediate_device()))

@@ -4,6 +4,9 @@ from __future__ import annotations
 import torch
 
 from ..comod_core.errors import CoModError
+from ..comod_core.loading import ModelInfo, load_model
+from ..comod_core.models.table import MODELS
+from ..comod_core.networks.comodgan import CoModGenerator
 from ._api import io
 from .host import host
 from .sockets import Model
@@ -12,10 +15,8 @@ PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat
 
 
 def built_in_models() -> list[str]:
-    """Names of the model table, the one that ships with the pack first."""
-    from ..comod_core.models.table import MODELS
-
-    return [entry.name for entry in MODELS]
+    """Names of the models that ship with the pack."""
+    return [entry.name for entry in MODELS if entry.built_in]
 
 
 def model_names() -> list[str]:
@@ -71,23 +72,20 @@ class LoadModel(io.ComfyNode):
         return io.NodeOutput(host.wrap(network), model_card(network.info))
 
 
-def load_network(name: str, dtype: torch.dtype):
-    """The network of a built-in name or listed file, on the CPU.
+def load_network(name: str, dtype: torch.dtype) -> CoModGenerator:
+    """The network of a built-in name or of a file in the model folder, on the CPU.
 
-    It is built outside of inference mode, which ComfyUI runs every node in, so that gradients can pass through it.
+    Raises CoModError for any other name, and for files that hold no network.
     """
-    from ..comod_core.loading import load_model
-
     path = host.model_path(name)
     if path is None and name not in built_in_models():
         raise CoModError(f"CoMod Load Model: '{name}' is not a built-in model and not a file in "
                          f"{host.model_folders()[0]}. Put the file there, or choose a name from the list.")
-    with torch.inference_mode(False):
-        return load_model(name if path is None else str(path), device="cpu", dtype=dtype)
+    return load_model(name if path is None else path, device="cpu", dtype=dtype)
 
 
-def model_card(info) -> str:
+def model_card(info: ModelInfo) -> str:
     """The facts about a model, one a line."""
-    facts = {"name": info.name, "architecture": info.architecture, "resolution": info.resolution,
-             "channels": info.channels, "licence": info.licence, "origin": info.origin, "SHA-256": info.sha256}
-    return "\n".join(f"{title}: {fact}" for title, fact in facts.items())
+    return "\n".join(f"{title}: {fact}" for title, fact in (
+        ("name", info.name), ("architecture", info.architecture), ("resolution", info.resolution),
+        ("channels", info.channels), ("licence", info.licence), ("origin", info.origin), ("SHA-256", info.sha256)))

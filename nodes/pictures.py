@@ -12,6 +12,7 @@ from ._api import io
 from .host import host
 
 CATEGORY = "CoMod/picture"
+PREVIEW_SIDE = 256
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 
 
@@ -28,6 +29,13 @@ def _pixels(path: Path, mode: str) -> torch.Tensor:
     """A picture of 8 bits as [1,H,W,C] or [1,H,W] in [0,1]."""
     with Image.open(path) as file:
         return torch.from_numpy(np.array(file.convert(mode)))[None].float().to(host.intermediate_device()) / 255
+
+
+def _with_hole_shown(picture: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """The picture with its hole in grey, small ones enlarged pixel by pixel so that one can see them."""
+    shown = torch.where(mask[..., None] > 0.5, 0.5, picture)
+    times = max(1, PREVIEW_SIDE // max(shown.shape[1:3]))
+    return shown.repeat_interleave(times, dim=1).repeat_interleave(times, dim=2)
 
 
 class ExamplePicture(io.ComfyNode):
@@ -55,7 +63,8 @@ class ExamplePicture(io.ComfyNode):
         if name not in example_names():
             raise CoModError(f"CoMod Example Picture: there is no example '{name}'. "
                              f"Choose one of: {', '.join(example_names())}.")
-        return io.NodeOutput(_pixels(EXAMPLES / f"{name}.png", "RGB"), _pixels(_mask_path(name), "L"))
+        picture, mask = _pixels(EXAMPLES / f"{name}.png", "RGB"), _pixels(_mask_path(name), "L")
+        return io.NodeOutput(picture, mask, ui=host.preview(_with_hole_shown(picture, mask), cls))
 
 
 class ImageGrid(io.ComfyNode):

@@ -5,11 +5,23 @@ from dataclasses import dataclass
 
 import torch
 
+from ..comod_core.completion import Prepared
+from ..comod_core.networks.comodgan import Encoding as NetworkEncoding
 from ._api import io
 
 Model = io.Custom("COMOD_MODEL")
 Encoding = io.Custom("COMOD_ENCODING")
 Latent = io.Custom("COMOD_LATENT")
+
+
+@dataclass(frozen=True)
+class EncodedPictures:
+    """What Encode puts on a socket: the IMAGE [B,H,W,C] it came from, what `completion.prepare` made of it, and one
+    encoding a crop."""
+
+    source: torch.Tensor
+    prepared: Prepared
+    encodings: tuple[NetworkEncoding, ...]
 
 
 @dataclass(frozen=True)
