@@ -17,7 +17,7 @@ from typing import Any
 
 from ..errors import CoModError
 
-MAX_OPCODES = 2_000_000
+MAX_OPCODES = 1_000_000
 """More than ten times what the largest published checkpoint needs (its numbers are few and large)."""
 SPARE_BYTES = 1 << 26
 """What a file may unfold to beyond four times its own size, in bytes."""
@@ -259,7 +259,7 @@ def _build(machine: Machine, _: Any) -> None:
 
 def _persistent(machine: Machine, argument: Any) -> None:
     if machine.persistent is None:
-        raise machine.error("it refers to data outside itself (a persistent id)")
+        raise machine.error("it refers to data outside itself (a persistent id), or is not a pickle at all")
     machine.stack.append(machine.persistent(machine, argument))
 
 

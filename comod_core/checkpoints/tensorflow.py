@@ -50,8 +50,8 @@ def import_tensorflow(content: Any, which: str, place: str) -> tuple[CoModGenera
     synthesis = parts.get("synthesis") if isinstance(parts, dict) else None
     function = synthesis.get("build_func_name") if isinstance(synthesis, Record) else record.get("build_func_name")
     if function != "G_synthesis_co_mod_gan":
-        raise CoModError(f"{place}: recognised as a TensorFlow network pickle, but of {str(function)[:80]!r} (StyleGAN2 or "
-                         f"another), not supported by this version; CoMod reads CoModGAN's.")
+        raise CoModError(f"{place}: recognised as a TensorFlow network pickle, of {str(function)[:80]!r} (StyleGAN2 "
+                         f"or another), not supported by this version; CoMod reads CoModGAN's.")
     generator, scores = _generator_tensors(record, place), _discriminator_tensors(critic, place)
     config = infer_config(generator, scores, _stated(record, critic, place), place)
     return (build(CoModGenerator, config, generator, f"{place} (generator)"),
