@@ -23,9 +23,10 @@ from .loop import Trainer, train
 # The recipe of the built-in model: narrow at high resolutions, where line art needs few channels.
 AVATARS_64 = TrainConfig(
     network=CoModConfig(resolution=64, z_dim=128, w_dim=128, mapping_layers=4, mapping_fmaps=128, fmap_base=512,
-                        fmap_max=128),
-    total_kimg=400.0, batch=16, r1_gamma=0.5, l1_warmup_weight=10.0, l1_weight=1.0, l1_warmup_kimg=40.0, ema_kimg=3.0,
-    brush_width=(4.0, 12.0), structured_masks=0.4)
+                        fmap_max=128, dropout_rate=0.25),
+    total_kimg=400.0, batch=16, r1_gamma=1.0, l1_only_kimg=30.0, l1_warmup_weight=10.0, l1_weight=1.0,
+    l1_warmup_kimg=60.0, noise_mode="none", ema_kimg=3.0,
+    hole_range=(0.0, 0.75), brush_width=(4.0, 12.0), structured_masks=0.4)
 
 
 def main() -> None:

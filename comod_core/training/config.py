@@ -24,6 +24,8 @@ class TrainConfig:
     l1_weight: float = 0.0
     l1_warmup_weight: float = 0.0
     l1_warmup_kimg: float = 0.0
+    l1_only_kimg: float = 0.0
+    noise_mode: str = "random"
     style_mixing: float = 0.5
     ema_kimg: float = 10.0
     ema_rampup: float | None = 0.05

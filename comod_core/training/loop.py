@@ -63,8 +63,9 @@ class Trainer:
         real = self.pictures.batch(self.step, config.batch).contiguous(memory_format=torch.channels_last)
         mask = hole_batch(config, self.step, config.batch)
         fake, w = self._generate(real, mask)
-        losses = self._update_discriminator(real, fake.detach(), mask)
-        losses |= self._update_generator(real, fake, mask)
+        alone = self.images_seen < config.l1_only_kimg * 1000
+        losses = {} if alone else self._update_discriminator(real, fake.detach(), mask)
+        losses |= self._update_generator(real, fake, mask, alone)
         bad = {name: value for name, value in losses.items() if not np.isfinite(value)}
         if bad:
             raise CoModError(f"Training: loss {bad} at step {self.step}. The last snapshot is good; "
@@ -81,7 +82,7 @@ class Trainer:
         cut = torch.randint(1, net.num_layers, [len(real), 1, 1])
         other = mixed & (torch.arange(net.num_layers)[None, :, None] >= cut)
         styles = torch.where(other, net.map(z[1]), w)
-        fake = net.decode(net.encode(real, mask, generators=[torch.default_generator] * len(real)), styles, "random")
+        fake = net.decode(net.encode(real, mask, generators=[torch.default_generator] * len(real)), styles, config.noise_mode)
         return fake, w[:, 0].detach()
 
     def _update_discriminator(self, real: Tensor, fake: Tensor, mask: Tensor) -> dict[str, float]:
@@ -100,13 +101,17 @@ class Trainer:
             losses["R1"] = penalty.item()
         return losses
 
-    def _update_generator(self, real: Tensor, fake: Tensor, mask: Tensor) -> dict[str, float]:
-        self.discriminator.requires_grad_(False)
+    def _update_generator(self, real: Tensor, fake: Tensor, mask: Tensor, alone: bool) -> dict[str, float]:
         self.g_optimizer.zero_grad(set_to_none=True)
-        adversarial, l1 = generator_loss(self.discriminator(fake, mask)), hole_l1(fake, real, mask)
-        (adversarial + self._l1_weight() * l1).backward()
+        l1 = hole_l1(fake, real, mask)
+        loss, losses = self._l1_weight() * l1, {"L1": l1.item()}
+        if not alone:
+            self.discriminator.requires_grad_(False)
+            adversarial = generator_loss(self.discriminator(fake, mask))
+            loss, losses = loss + adversarial, losses | {"G": adversarial.item()}
+        loss.backward()
         self.g_optimizer.step()
-        return {"G": adversarial.item(), "L1": l1.item()}
+        return losses
 
     def _l1_weight(self) -> float:
         # linear from the warm-up weight down to the final one
