@@ -7,12 +7,12 @@ from typing import Annotated
 import typer
 
 from ..errors import CoModError
-from .report import out, printable
+from .report import out, paragraphs, printable
 
 
 def register(app: typer.Typer) -> None:
     """Add the command to the app."""
-    app.command("convert", no_args_is_help=True)(convert)
+    app.command("convert", no_args_is_help=True, help=paragraphs(convert))(convert)
 
 
 def convert(

@@ -1,7 +1,9 @@
 """`comod info`: what a model file says about itself."""
 from __future__ import annotations
 
+import dataclasses
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,12 +11,12 @@ from typing import Annotated, Any
 import typer
 
 from .models import megabytes
-from .report import out, printable
+from .report import out, paragraphs, printable
 
 
 def register(app: typer.Typer) -> None:
     """Add the command to the app."""
-    app.command("info", no_args_is_help=True)(info)
+    app.command("info", no_args_is_help=True, help=paragraphs(info))(info)
 
 
 def info(
@@ -38,7 +40,7 @@ def info(
     facts = {"file": str(path), "size": megabytes(path.stat().st_size), **facts}
     for name in sorted({key.split(".", 1)[0] for key in shapes}):
         own = [shape for key, (shape, _) in shapes.items() if key.split(".", 1)[0] == name]
-        facts[name] = f"{len(own)} tensors, {sum(_count(shape) for shape in own):,} numbers"
+        facts[name] = f"{len(own)} tensors, {sum(math.prod(shape) for shape in own):,} numbers"
     _print(console, facts)
     if tensors:
         for key, (shape, dtype) in sorted(shapes.items()):
@@ -61,21 +63,14 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, tuple[tuple[int, ...], 
     networks = {"generator": found.generator, "discriminator": found.discriminator}
     shapes = {f"{name}.{key}": (tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."))
               for name, net in networks.items() if net is not None for key, tensor in net.state_dict().items()}
-    import dataclasses
-
     return {**found.metadata, "config": dataclasses.asdict(found.generator.config)}, shapes
-
-
-def _count(shape: tuple[int, ...]) -> int:
-    total = 1
-    for side in shape:
-        total *= side
-    return total
 
 
 def _print(console, facts: Mapping[str, Any]) -> None:
     width = max(map(len, facts)) + 2
     for title, fact in facts.items():
+        if fact in (None, ""):
+            continue
         if isinstance(fact, Mapping):
             fact = ", ".join(f"{key} {json.dumps(value)}" for key, value in fact.items())
         elif isinstance(fact, (list, tuple)):

@@ -3,12 +3,12 @@ from __future__ import annotations
 
 import typer
 
-from .report import out
+from .report import out, paragraphs
 
 
 def register(app: typer.Typer) -> None:
     """Add the command to the app."""
-    app.command("models")(models)
+    app.command("models", help=paragraphs(models))(models)
 
 
 def models() -> None:
@@ -21,7 +21,8 @@ def models() -> None:
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for title in ("name", "installed", "resolution", "size", "licence", "what it does"):
-        table.add_column(title, justify="right" if title in ("resolution", "size") else "left", overflow="fold")
+        number = title in ("resolution", "size")
+        table.add_column(title, justify="right" if number else "left", overflow="fold", no_wrap=title == "name")
     for entry in MODELS:
         path = installed_file(entry)
         size = path.stat().st_size if path else entry.size
@@ -29,10 +30,9 @@ def models() -> None:
                       entry.description)
     console = out()
     console.print(table)
-    for entry in MODELS:
-        if not installed_file(entry):
-            place = entry.url or entry.origin
-            console.print(f"{entry.name}: {entry.file} from {place} goes to {models_folder()}", markup=False)
+    if not all(map(installed_file, MODELS)):
+        console.print("A model that is not here: comod info NAME says which file it is and where it comes from; put it "
+                      f"into\n{models_folder()}", markup=False)
 
 
 def megabytes(size: int | None) -> str:

@@ -1,8 +1,12 @@
 """What the commands print: results on standard output, errors and progress on standard error."""
 from __future__ import annotations
 
+import contextlib
+import inspect
+import logging
 import sys
 import time
+from collections.abc import Iterator
 
 from rich.console import Console
 from rich.progress import (
@@ -17,6 +21,12 @@ from rich.progress import (
 from rich.text import Text
 
 
+def paragraphs(command) -> str:
+    """A command's docstring with each paragraph on one line, to be wrapped by the help."""
+    blocks = inspect.cleandoc(command.__doc__).split("\n\n")
+    return "\n\n".join(" ".join(block.split()) for block in blocks)
+
+
 def printable(text: object) -> str:
     """The text with control characters written as escapes, so that a file's name cannot drive the terminal."""
     return "".join(char if char.isprintable() or char == "\n" else ascii(char)[1:-1] for char in str(text))
@@ -24,7 +34,8 @@ def printable(text: object) -> str:
 
 def out() -> Console:
     """Console on standard output. Made anew each time: tests and pipes replace the stream."""
-    return Console(file=sys.stdout, highlight=False, soft_wrap=True)
+    width = None if sys.stdout.isatty() else 160
+    return Console(file=sys.stdout, highlight=False, soft_wrap=True, width=width)
 
 
 def err() -> Console:
@@ -46,9 +57,32 @@ def complain(error: BaseException | str) -> None:
     err().print(Text.assemble(("comod: error: ", "bold red"), printable(text)))
 
 
-def warn(text: str) -> None:
-    """Print a warning on standard error."""
-    err().print(Text.assemble(("comod: warning: ", "yellow"), printable(text)))
+def warn(text: str, console: Console | None = None) -> None:
+    """Print a warning on standard error, or on the console of a running progress bar."""
+    (console or err()).print(Text.assemble(("comod: warning: ", "yellow"), printable(text)))
+
+
+class LogLines(logging.Handler):
+    """The library's log as warnings of the command line; `subject` is the file that is being worked on."""
+
+    def __init__(self, console: Console | None = None):
+        super().__init__(logging.WARNING)
+        self.console, self.subject = console, None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = record.getMessage()
+        warn(f"{self.subject}: {text}" if self.subject else text, self.console)
+
+
+@contextlib.contextmanager
+def library_log(console: Console | None = None) -> Iterator[LogLines]:
+    """Show what the library logs, within this block."""
+    lines, logger = LogLines(console), logging.getLogger("comod")
+    logger.addHandler(lines)
+    try:
+        yield lines
+    finally:
+        logger.removeHandler(lines)
 
 
 class Speed(ProgressColumn):
