@@ -1,0 +1,60 @@
+"""Write the README's tables from what they describe: `python docs/make_readme.py`.
+
+The nodes come from their schemas, the models from the model table. The text between `<!-- NAME -->` and
+`<!-- /NAME -->` is replaced; everything else is written by hand.
+"""
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import re
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+README = ROOT / "README.md"
+PICTURES = "docs/images/nodes"
+
+
+def node_table(nodes) -> str:
+    """One row a node: its picture, its name, what it does."""
+    rows = ["| node | what it does |", "|---|---|"]
+    for node in nodes:
+        schema = node.define_schema()
+        picture = f"![{schema.display_name}]({PICTURES}/{schema.node_id}.png)"
+        rows.append(f"| {picture} | **{schema.display_name}**: {schema.description} |")
+    return "\n".join(rows)
+
+
+def model_table(models) -> str:
+    """One row a model: name, file, resolution, licence, what it does."""
+    rows = ["| name | what it does | resolution | licence | file |", "|---|---|---|---|---|"]
+    for entry in models:
+        place = "built in" if entry.built_in else f"`{entry.file}`"
+        rows.append(f"| `{entry.name}` | {entry.description} | {entry.resolution} | {entry.licence} | {place} |")
+    return "\n".join(rows)
+
+
+def filled(text: str, blocks: dict[str, str]) -> str:
+    """The README with each named block replaced. Raises KeyError for a block that the README lacks."""
+    for name, block in blocks.items():
+        pattern = rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)"
+        text, count = re.subn(pattern, lambda found, block=block: f"{found[1]}{block}\n{found[2]}", text, flags=re.S)
+        if count != 1:
+            raise KeyError(f"README.md has {count} blocks called {name}, not one")
+    return text
+
+
+def main() -> None:
+    spec = importlib.util.spec_from_file_location("comod_pack", ROOT / "__init__.py",
+                                                  submodule_search_locations=[str(ROOT)])
+    sys.modules["comod_pack"] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(sys.modules["comod_pack"])
+    nodes = importlib.import_module("comod_pack.nodes").NODES
+    models = importlib.import_module("comod_pack.comod_core.models.table").MODELS
+    text = filled(README.read_text(encoding="utf-8"), {"nodes": node_table(nodes), "models": model_table(models)})
+    README.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
