@@ -82,7 +82,7 @@ class Trainer:
         cut = torch.randint(1, net.num_layers, [len(real), 1, 1])
         other = mixed & (torch.arange(net.num_layers)[None, :, None] >= cut)
         styles = torch.where(other, net.map(z[1]), w)
-        fake = net.decode(net.encode(real, mask, generators=[torch.default_generator] * len(real)), styles, config.noise_mode)
+        fake = net.decode(net.encode(real, mask), styles, config.noise_mode)
         return fake, w[:, 0].detach()
 
     def _update_discriminator(self, real: Tensor, fake: Tensor, mask: Tensor) -> dict[str, float]:

@@ -1,0 +1,47 @@
+"""A snapshot of a run to a model file: `python -m comod_core.training.export SNAPSHOT DST.safetensors --name ...`."""
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..checkpoints.store import save_networks
+from ..errors import CoModError
+from ..networks import CoModDiscriminator, CoModGenerator
+from .config import TrainConfig
+
+
+def export(snapshot: str | Path, destination: str | Path, metadata: dict[str, Any]) -> Path:
+    """Write the averaged generator and the discriminator of a snapshot as safetensors.
+
+    metadata: name, licence, origin, credits, layout ("aligned" or "free"); the number of images seen and the settings
+    are added. Raises CoModError when the snapshot cannot be read.
+    """
+    try:
+        state = torch.load(snapshot, map_location="cpu", weights_only=True)
+        config = TrainConfig.from_json(state["config"])
+        generator, discriminator = CoModGenerator(config.network), CoModDiscriminator(config.network)
+        generator.load_state_dict(state["ema"])
+        discriminator.load_state_dict(state["discriminator"])
+    except (RuntimeError, KeyError, OSError, EOFError) as error:
+        raise CoModError(f"{snapshot}: not a snapshot of a training run ({error}).") from error
+    facts = metadata | {"images_seen": str(state["step"] * config.batch), "training": config.to_json()}
+    return save_networks(destination, {"generator": generator, "discriminator": discriminator}, facts)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="comod_core.training.export", description=__doc__)
+    parser.add_argument("snapshot", type=Path)
+    parser.add_argument("destination", type=Path)
+    for name in ("name", "licence", "origin", "credits"):
+        parser.add_argument(f"--{name}", required=True)
+    parser.add_argument("--layout", choices=["aligned", "free"], default="free",
+                        help="aligned: every picture is framed alike, so photos are fitted whole")
+    options = vars(parser.parse_args())
+    print(export(options.pop("snapshot"), options.pop("destination"), options))
+
+
+if __name__ == "__main__":
+    main()
