@@ -7,11 +7,12 @@ file states (lengths, shapes, counts) is checked against the bytes that are ther
 """
 from __future__ import annotations
 
+import contextlib
 import io
 import mmap
 import pickletools
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,7 +23,19 @@ MAX_OPCODES = 1_000_000
 SPARE_BYTES = 1 << 26
 """What a file may unfold to beyond four times its own size, in bytes."""
 BROKEN = (ValueError, TypeError, LookupError, AttributeError, OverflowError, EOFError, RuntimeError, MemoryError)
-"""What Python, numpy and torch raise on inconsistent content; each becomes a CoModError."""
+"""What Python, numpy and torch raise on inconsistent content."""
+
+
+@contextlib.contextmanager
+def damage_named(place: str, kind: str, *more: type[Exception]) -> Iterator[None]:
+    """Within the block, what inconsistent content raises becomes a CoModError: `place`: damaged or not `kind`."""
+    try:
+        yield
+    except CoModError:
+        raise
+    except (*BROKEN, *more) as problem:
+        raise CoModError(f"{place}: damaged, cut short or not {kind} ({str(problem)[:200]}). The file was not loaded "
+                         "and nothing in it was run.") from problem
 
 
 @dataclass
@@ -96,12 +109,8 @@ class Machine:
 
     def run(self) -> Any:
         """The object that the pickle describes. Raises CoModError."""
-        try:
+        with damage_named(self.place, "a pickle"):
             return self._run()
-        except CoModError:
-            raise
-        except BROKEN as problem:
-            raise self.error(f"damaged, cut short or not a pickle ({str(problem)[:200]})") from problem
 
     def _run(self) -> Any:
         for opcode, argument, _ in pickletools.genops(self.stream):

@@ -23,7 +23,7 @@ import torch
 
 from ..errors import CoModError
 from .arrays import ALLOWED, SETTERS, STORAGE_DTYPES, Storage
-from .machine import BROKEN, Allowance, Builders, Global, Machine, Record
+from .machine import Allowance, Builders, Global, Machine, Record, damage_named
 
 __all__ = ["Record", "is_torch", "read_npy", "read_pickle", "read_torch"]
 
@@ -89,27 +89,20 @@ def read_torch(source: str | os.PathLike | bytes) -> Any:
 
 
 def _read_torch(source: _Source, nested: bool) -> Any:
-    try:
-        if bytes(source.content[:4]) == b"PK\x03\x04":
-            return _ZipFile(source, nested).read()
-        return _LegacyFile(source, nested).read()
-    except CoModError:
-        raise
-    except (*BROKEN, zipfile.BadZipFile, NotImplementedError, struct.error) as problem:
-        raise CoModError(f"{source.place}: damaged or not a torch checkpoint ({str(problem)[:200]})") from problem
+    with damage_named(source.place, "a torch checkpoint", zipfile.BadZipFile, struct.error):
+        zipped = bytes(source.content[:4]) == b"PK\x03\x04"
+        return (_ZipFile if zipped else _LegacyFile)(source, nested).read()
 
 
 def read_npy(path: str | os.PathLike) -> Any:
     """The array in a `.npy` file, or the Python object (a dict of arrays) that was saved as one. Raises CoModError."""
     source = _open(path)
-    try:
+    with damage_named(source.place, "a numpy file"):
         version = np.lib.format.read_magic(source.stream)
         read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, fortran, dtype = read_header(source.stream)
         if not dtype.hasobject:
             return _plain_array(source, shape, fortran, dtype)
-    except BROKEN as problem:
-        raise CoModError(f"{path}: damaged or not a numpy file ({str(problem)[:200]})") from problem
     array = _machine(source, objects=True).run()
     return array.item() if isinstance(array, np.ndarray) and array.shape == () else array
 

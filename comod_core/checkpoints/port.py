@@ -15,6 +15,7 @@ from torch import Tensor
 from ..errors import CoModError
 from ..networks import CoModGenerator
 from .infer import infer_config
+from .machine import damage_named
 from .store import build
 from .tensorflow import noise_layer
 
@@ -56,6 +57,11 @@ def import_port(content: Mapping[str, Any], place: str) -> CoModGenerator:
 
     Hyper-parameters come from the shapes. Raises CoModError for tensors that no such network has, or an incomplete set.
     """
+    with damage_named(place, "a file of the PyTorch port"):
+        return _import(content, place)
+
+
+def _import(content: Mapping[str, Any], place: str) -> CoModGenerator:
     tensors: dict[str, Tensor] = {}
     for key, value in content.items():
         name = str(key).removeprefix("module.")
@@ -67,10 +73,10 @@ def import_port(content: Mapping[str, Any], place: str) -> CoModGenerator:
             ours = _translate(name, place)
             tensors[ours] = _convert(ours, value.float())
     _draw_noise_maps(tensors)
-    last = max((key for key in tensors if re.fullmatch(r"mapping\.dense\d+\.bias", key)), default=None)
-    if last is None:
+    layers = sum(1 for key in tensors if re.fullmatch(r"mapping\.dense\d+\.bias", key))
+    if not layers:
         raise CoModError(f"{place}: there is no mapping network in it; the file is incomplete.")
-    tensors["w_avg"] = torch.zeros_like(tensors[last])
+    tensors["w_avg"] = torch.zeros_like(tensors[f"mapping.dense{layers - 1}.bias"])
     config = infer_config(tensors, place=place)
     net = build(CoModGenerator, config, tensors, f"{place} (generator)")
     net.w_avg.copy_(average_latent(net))

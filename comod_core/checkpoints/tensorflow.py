@@ -16,7 +16,7 @@ from torch import Tensor
 from ..errors import CoModError
 from ..networks import CoModDiscriminator, CoModGenerator
 from .infer import infer_config
-from .machine import Record
+from .machine import Record, damage_named
 from .store import build
 
 LICENCE = "NVIDIA Source Code License-NC (non-commercial; the networks derive from StyleGAN2)"
@@ -29,7 +29,7 @@ _LAYERS = {"FromRGB": "from_rgb", "Conv": "conv", "Conv0": "conv0", "Conv0_up": 
            "Conv1_down": "conv1", "Skip": "skip", "ToRGB": "to_rgb", "Dense": "dense", "Dense0": "dense"}
 _BLOCK = re.compile(r"(?:([EG])_)?(\d+)x\2/(\w+)/(\w+)")
 _FIXED = {"architecture": ("skip", "resnet"), "nonlinearity": ("lrelu",), "mapping_nonlinearity": ("lrelu",),
-          "normalize_latents": (True,), "resample_kernel": ([1, 3, 3, 1], (1, 3, 3, 1), None)}
+          "normalize_latents": (True,), "resample_kernel": ([1, 3, 3, 1],)}
 
 
 def is_network_pickle(content: Any) -> bool:
@@ -44,12 +44,17 @@ def import_tensorflow(content: Any, which: str, place: str) -> tuple[CoModGenera
     content: what `read_pickle` gave. which: "ema" for the averaged generator Gs, "train" for G. place: how error
     messages call the file. Raises CoModError for another architecture, or settings that no released network has.
     """
+    with damage_named(place, "a CoModGAN pickle"):
+        return _import(content, which, place)
+
+
+def _import(content: Any, which: str, place: str) -> tuple[CoModGenerator, CoModDiscriminator]:
     trained, critic, averaged = content
     record = averaged if which == "ema" else trained
     parts = record.get("components")
     synthesis = parts.get("synthesis") if isinstance(parts, dict) else None
     function = synthesis.get("build_func_name") if isinstance(synthesis, Record) else record.get("build_func_name")
-    if function != "G_synthesis_co_mod_gan":
+    if str(function) != "G_synthesis_co_mod_gan":
         raise CoModError(f"{place}: recognised as a TensorFlow network pickle, of {str(function)[:80]!r} (StyleGAN2 "
                          f"or another), not supported by this version; CoMod reads CoModGAN's.")
     generator, scores = _generator_tensors(record, place), _discriminator_tensors(critic, place)
@@ -62,8 +67,10 @@ def _stated(record: Record, critic: Record, place: str) -> dict[str, Any]:
     """What the file says about the hyper-parameters that shapes do not show."""
     said = {**_settings(critic), **_settings(record)}
     for name, allowed in _FIXED.items():
-        if name in said and said[name] not in allowed:
-            raise CoModError(f"{place}: {name} = {str(said[name])[:80]}, which this version does not support.")
+        value = said.get(name, allowed[0])
+        value = list(value) if isinstance(value, (tuple, np.ndarray)) else value
+        if value not in allowed:
+            raise CoModError(f"{place}: {name} = {str(value)[:80]}, which this version does not support.")
     names = {"fmap_base": "fmap_base", "fmap_decay": "fmap_decay", "fmap_min": "fmap_min", "fmap_max": "fmap_max",
              "mapping_lrmul": "mapping_lr_mul", "mbstd_group_size": "mbstd_group"}
     stated = {ours: said[theirs] for theirs, ours in names.items() if theirs in said}

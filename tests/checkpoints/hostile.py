@@ -62,7 +62,7 @@ def torch_legacy(pickled: bytes, keys: list, tail: bytes) -> bytes:
     return b"".join(pickle.dumps(part, 2) for part in head) + pickled + pickle.dumps(keys, 2) + tail
 
 
-def networks_zoo() -> list[tuple[str, str]]:
+def forbidden_names() -> list[tuple[str, str]]:
     """Names that attacks in the wild reach for, some of them in modules that have allowed names too."""
     return [("os", "system"), ("posix", "system"), ("nt", "system"), ("subprocess", "Popen"), ("builtins", "eval"),
             ("builtins", "exec"), ("builtins", "getattr"), ("builtins", "__import__"), ("builtins", "open"),

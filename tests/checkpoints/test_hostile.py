@@ -75,7 +75,7 @@ def test_commands_are_not_run(protocol, sentinel, tmp_path):
         assert "not on the list" in refused(NPY_OF_OBJECTS + content, read_npy, tmp_path)
 
 
-@pytest.mark.parametrize(("module", "name"), h.networks_zoo())
+@pytest.mark.parametrize(("module", "name"), h.forbidden_names())
 def test_names_off_the_list(module, name, sentinel, tmp_path):
     argument = h.text(touch(sentinel))
     assert "not on the list" in refused(h.call(module, name, argument), read_pickle, tmp_path)

@@ -99,6 +99,7 @@ def test_configuration_comes_from_the_shapes(net):
 @pytest.mark.parametrize("config", [
     CoModConfig(resolution=512, fmap_base=1024, fmap_max=32, z_dim=16, w_dim=16, mapping_fmaps=16),
     CoModConfig(resolution=64, fmap_base=1000, fmap_max=80, z_dim=12, w_dim=20, mapping_fmaps=24, mapping_layers=3),
+    CoModConfig(resolution=16, fmap_base=512, fmap_max=16, z_dim=12, w_dim=20, mapping_fmaps=24, mapping_layers=12),
     CoModConfig(resolution=32, fmap_base=512, fmap_min=40, fmap_max=64, z_dim=8, w_dim=8, mapping_fmaps=8),
     CoModConfig(resolution=16, fmap_base=4096, fmap_max=16, z_dim=8, w_dim=8, style_mod=False, mapping_fmaps=8),
     CoModConfig(resolution=16, fmap_base=4096, fmap_max=16, z_dim=8, w_dim=8, cond_mod=False, mapping_fmaps=8),

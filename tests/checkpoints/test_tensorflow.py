@@ -1,7 +1,9 @@
 """Parity: networks imported from the official format give the outputs that the published code gave."""
 from __future__ import annotations
 
+import contextlib
 import copy
+import random
 from functools import cache
 from pathlib import Path
 
@@ -160,6 +162,31 @@ def test_damaged_networks_are_named():
         record.state["variables"] = change(record.get("variables"))
         with pytest.raises(CoModError, match=words):
             import_tensorflow(content, "ema", "test")
+
+
+def places_of(value, found: list):
+    """Every (container, key) in a pickle's content."""
+    value = value.state if isinstance(value, Record) else value
+    if isinstance(value, (dict, list)):
+        for key in value if isinstance(value, dict) else range(len(value)):
+            found.append((value, key))
+            places_of(value[key], found)
+    elif isinstance(value, tuple):
+        for part in value:
+            places_of(part, found)
+
+
+def test_values_of_other_types_are_errors_or_harmless():
+    """Whatever stands in place of whatever: a network, or a CoModError; nothing else."""
+    chance = random.Random(0)
+    nonsense = (None, -1, 2 ** 70, float("nan"), float("inf"), "x", [], {}, (), np.zeros((2, 2)), np.array(["a"]), True)
+    for _ in range(60):
+        content, places = edited(), []
+        places_of(content, places)
+        container, key = chance.choice(places)
+        container[key] = chance.choice(nonsense)
+        with contextlib.suppress(CoModError):
+            assert import_tensorflow(content, "ema", "test")[0].resolution == 32
 
 
 def test_other_tensorflow_networks_are_recognised():
