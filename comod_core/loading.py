@@ -24,7 +24,11 @@ _log = logging.getLogger("comod")
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """Facts about a loaded network: channels of its pictures, resolution in pixels, sha256 of the file it came from."""
+    """Facts about a loaded network: channels of its pictures, resolution in pixels, sha256 of the file it came from.
+
+    layout: "aligned" where all its pictures are framed alike (faces in the middle), so that a photo is best fitted
+    whole; "free" where any crop will do.
+    """
 
     name: str
     architecture: str
@@ -33,6 +37,7 @@ class ModelInfo:
     licence: str
     origin: str
     sha256: str
+    layout: str = "free"
 
 
 def load_model(path_or_name: str | os.PathLike, device: str | torch.device | None = None,
@@ -51,7 +56,8 @@ def load_model(path_or_name: str | os.PathLike, device: str | torch.device | Non
     net.info = ModelInfo(
         entry.name if entry else str(facts.get("name", path.stem)), ARCHITECTURE, net.resolution, net.image_channels,
         str(facts.get("licence", entry.licence if entry else "unknown")),
-        str(facts.get("origin", entry.origin if entry else "unknown")), _digest(path, facts))
+        str(facts.get("origin", entry.origin if entry else "unknown")), _digest(path, facts),
+        str(facts.get("layout", entry.layout if entry else "free")))
     return net
 
 

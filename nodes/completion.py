@@ -32,7 +32,7 @@ class Encode(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, model, image, mask, size_strategy="crop", context=0.5, feather=inputs.AUTOMATIC, grow=0,
+    def execute(cls, model, image, mask, size_strategy="auto", context=0.5, feather=inputs.AUTOMATIC, grow=0,
                 color_match=True):
         network = host.acquire(model)
         prepared = core.prepare(network, images_in(image), _holes(mask), size_strategy=size_strategy, context=context,
@@ -92,7 +92,7 @@ class Complete(io.ComfyNode):
 
     @classmethod
     def execute(cls, model, image, mask, seed, count=1, psi=1.0, cutoff=-1, noise_mode="const", dropout=True,
-                size_strategy="crop", context=0.5, feather=inputs.AUTOMATIC, grow=0, color_match=True):
+                size_strategy="auto", context=0.5, feather=inputs.AUTOMATIC, grow=0, color_match=True):
         completions = core.complete(
             host.acquire(model), images_in(image), _holes(mask), seeds_from(seed, count), psi=psi,
             cutoff=layers_below(cutoff), noise_mode=noise_mode, dropout=dropout, size_strategy=size_strategy,

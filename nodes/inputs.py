@@ -68,9 +68,10 @@ def dropout():
 
 
 def size_strategy():
-    return io.Combo.Input("size_strategy", options=list(SIZE_STRATEGIES), default="crop",
-                          tooltip="crop: complete a box around each hole at the model's scale and blend it back (best "
-                                  "for photos). whole: the model sees the whole picture (best for aligned faces). "
+    return io.Combo.Input("size_strategy", options=list(SIZE_STRATEGIES), default="auto",
+                          tooltip="auto: whole for models of aligned pictures such as faces, crop for others. crop: "
+                                  "complete a box around each hole at the model's scale and blend it back (best for "
+                                  "photos). whole: the model sees the whole picture (best for aligned faces). "
                                   "original: the picture has the model's size already.")
 
 

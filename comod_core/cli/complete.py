@@ -21,7 +21,7 @@ def complete(
     hole_range: options.HoleRange = "0,1", mask_seed: options.MaskSeed = 0, seeds: options.Seeds = "0",
     model: options.Model = "avatars-64", psi: options.Psi = 1.0, cutoff: options.Cutoff = None,
     noise_mode: options.NoiseMode = "const", dropout: options.Dropout = True, device: options.Device = None,
-    dtype: options.DType = None, strategy: options.Strategy = "crop", context: options.Context = 0.5,
+    dtype: options.DType = None, strategy: options.Strategy = "auto", context: options.Context = 0.5,
     feather: options.Feather = None, grow: options.Grow = 0, color_match: options.ColorMatch = True,
     folder: options.Out = Path("out"), format: options.Format = "png", sheet: options.Sheet = False,
     overwrite: options.Overwrite = False,

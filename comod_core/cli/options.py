@@ -35,8 +35,9 @@ Device = Annotated[str | None, _option("cpu, cuda, cuda:1, mps; by itself the be
 DType = Annotated[Literal["float32", "float16", "bfloat16"] | None, _option(
     "Number format; by itself as in the model's file.", SAMPLING)]
 
-Strategy = Annotated[Literal["crop", "whole", "original"], _option(
-    "crop: a box around each hole. whole: the whole picture at once. original: the picture has the model's size.",
+Strategy = Annotated[Literal["auto", "crop", "whole", "original"], _option(
+    "crop: a box around each hole. whole: the whole picture at once. original: the picture has the model's size. "
+    "auto: whole for models of aligned pictures such as faces, else crop.",
     FITTING)]
 Context = Annotated[float, _option("What crop sees beyond the hole, as a fraction of it.", FITTING, min=0, max=100)]
 Feather = Annotated[float | None, _option("Soft edge in pixels; by itself 2 of the model's pixels.", FITTING, min=0)]

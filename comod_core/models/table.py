@@ -13,7 +13,8 @@ class ModelEntry:
 
     file: name in the model folder, or in this package's own folder where `built_in`. url: where to download the file,
     or None when it has to be fetched by hand from `origin`. sha256 and size (bytes): of the file, or None where they
-    are not known. resolution: of the network's pictures, in pixels.
+    are not known. resolution: of the network's pictures, in pixels. layout: "aligned" where all pictures are framed alike
+    (see `comod_core.loading.ModelInfo`).
     """
 
     name: str
@@ -26,17 +27,18 @@ class ModelEntry:
     description: str
     origin: str = ""
     built_in: bool = False
+    layout: str = "free"
 
 
-def _official(name: str, file: str, resolution: int, description: str) -> ModelEntry:
-    return ModelEntry(name, file, None, None, None, _NVIDIA, resolution, description, _OFFICIAL)
+def _official(name: str, file: str, resolution: int, description: str, layout: str = "free") -> ModelEntry:
+    return ModelEntry(name, file, None, None, None, _NVIDIA, resolution, description, _OFFICIAL, layout=layout)
 
 
 MODELS: tuple[ModelEntry, ...] = (
     ModelEntry("avatars-64", "avatars-64.safetensors", None, None, None, "CC BY 4.0", 64,
-               "Completes drawn avatar portraits; comes with the package and needs no download", built_in=True),
-    _official("ffhq-512", "co-mod-gan-ffhq-9-025000.pkl", 512, "Completes faces (FFHQ)"),
-    _official("ffhq-1024", "co-mod-gan-ffhq-10-025000.pkl", 1024, "Completes faces (FFHQ)"),
+               "Completes drawn avatar portraits; comes with the package and needs no download", built_in=True, layout="aligned"),
+    _official("ffhq-512", "co-mod-gan-ffhq-9-025000.pkl", 512, "Completes faces (FFHQ)", "aligned"),
+    _official("ffhq-1024", "co-mod-gan-ffhq-10-025000.pkl", 1024, "Completes faces (FFHQ)", "aligned"),
     _official("places2-512", "co-mod-gan-places2-050000.pkl", 512, "Completes scenes (Places2)"),
     _official("coco-stuff-512", "co-mod-gan-coco-stuff-025000.pkl", 512, "Turns label maps into photos (COCO-Stuff)"),
     _official("edges2shoes-256", "co-mod-gan-edges2shoes-025000.pkl", 256, "Turns line drawings into shoes"),
