@@ -13,8 +13,8 @@ class ModelEntry:
 
     file: name in the model folder, or in this package's own folder where `built_in`. url: where to download the file,
     or None when it has to be fetched by hand from `origin`. sha256 and size (bytes): of the file, or None where they
-    are not known. resolution: of the network's pictures, in pixels. layout: "aligned" where all pictures are framed alike
-    (see `comod_core.loading.ModelInfo`).
+    are not known. resolution: of the network's pictures, in pixels. layout: "aligned" where all pictures are framed
+    alike (see `comod_core.loading.ModelInfo`).
     """
 
     name: str
@@ -36,7 +36,8 @@ def _official(name: str, file: str, resolution: int, description: str, layout: s
 
 MODELS: tuple[ModelEntry, ...] = (
     ModelEntry("avatars-64", "avatars-64.safetensors", None, None, None, "CC BY 4.0", 64,
-               "Completes drawn avatar portraits; comes with the package and needs no download", built_in=True, layout="aligned"),
+               "Completes drawn avatar portraits; comes with the package and needs no download", built_in=True,
+               layout="aligned"),
     _official("ffhq-512", "co-mod-gan-ffhq-9-025000.pkl", 512, "Completes faces (FFHQ)", "aligned"),
     _official("ffhq-1024", "co-mod-gan-ffhq-10-025000.pkl", 1024, "Completes faces (FFHQ)", "aligned"),
     _official("places2-512", "co-mod-gan-places2-050000.pkl", 512, "Completes scenes (Places2)"),
