@@ -1,14 +1,12 @@
 """CoModGAN discriminator: StyleGAN2's residual network on mask and picture (Karras et al. 2020; Zhao et al. 2021)."""
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor, nn
 
 from ..errors import CoModError
 from .comodgan import CoModConfig
-from .layers import Conv2d, Dense, minibatch_std
+from .layers import Conv2d, Dense, ResidualDown, minibatch_std
 
 
 class CoModDiscriminator(nn.Module):
@@ -22,11 +20,7 @@ class CoModDiscriminator(nn.Module):
         self.resolutions = [2 ** r for r in range(n, 2, -1)]
         self.from_rgb = Conv2d(config.image_channels + condition, nf(n - 1), 1)
         for r in range(n, 2, -1):
-            block = nn.Module()
-            block.conv0 = Conv2d(nf(r - 1), nf(r - 1))
-            block.conv1 = Conv2d(nf(r - 1), nf(r - 2), down=True)
-            block.skip = Conv2d(nf(r - 1), nf(r - 2), 1, down=True, act="linear", has_bias=False)
-            self.add_module(f"b{2 ** r}", block)
+            self.add_module(f"b{2 ** r}", ResidualDown(nf(r - 1), nf(r - 2)))
         self.b4 = nn.Module()
         self.b4.conv = Conv2d(nf(1) + config.mbstd_features, nf(1))
         self.b4.dense = Dense(nf(1) * 16, nf(0))
@@ -42,8 +36,7 @@ class CoModDiscriminator(nn.Module):
         parts = [image, condition] if config.pix2pix else [0.5 - condition, image]
         x = self.from_rgb(torch.cat(parts, dim=1).contiguous(memory_format=torch.channels_last))
         for res in self.resolutions:
-            block = getattr(self, f"b{res}")
-            x = (block.conv1(block.conv0(x)) + block.skip(x)) * math.sqrt(0.5)
+            x = getattr(self, f"b{res}")(x)
         x = minibatch_std(x, config.mbstd_group, config.mbstd_features)
         scores = self.output(self.b4.dense(self.b4.conv(x).flatten(1)))
         if not config.label_size:

@@ -61,6 +61,19 @@ class Conv2d(nn.Module):
         return bias_act(y, None, self.act, gain=1.0)
 
 
+class ResidualDown(nn.Module):
+    """Residual block of StyleGAN2's discriminator: [N,I,H,W] -> [N,O,H/2,W/2] (Karras et al. 2020, Figure 7)."""
+
+    def __init__(self, in_channels: int, out_channels: int):
+        super().__init__()
+        self.conv0 = Conv2d(in_channels, in_channels)
+        self.conv1 = Conv2d(in_channels, out_channels, down=True)
+        self.skip = Conv2d(in_channels, out_channels, 1, down=True, act="linear", has_bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (self.conv1(self.conv0(x)) + self.skip(x)) * math.sqrt(0.5)
+
+
 class ModulatedConv2d(nn.Module):
     """Modulated convolution with its affine layer A, optional noise, bias and activation.
 
