@@ -174,9 +174,9 @@ class StyleMapGAN(nn.Module):
 
     def encode(self, image: Tensor) -> Tensor:
         """image [N,3,R,R] in [-1,1] -> style map [N,C,s,s]. Raises CoModError for another size."""
-        expected = (self.image_channels, self.resolution, self.resolution)
-        if image.ndim != 4 or image.shape[1:] != expected:
-            raise CoModError(f"encode: image has shape {list(image.shape)}; expected [N,{','.join(map(str, expected))}].")
+        c, r = self.image_channels, self.resolution
+        if image.ndim != 4 or image.shape[1:] != (c, r, r):
+            raise CoModError(f"encode: image has shape {list(image.shape)}; this network takes [N,{c},{r},{r}].")
         return self.encoder(image.to(self.w_avg.dtype).contiguous(memory_format=torch.channels_last))
 
     def map(self, z: Tensor) -> Tensor:
