@@ -30,7 +30,7 @@ CUDA_FREE = 12 << 30        # bytes: the same with torch's default Linux build, 
 # What the nodes import, and the name that pip knows it by. The command line's own libraries are not needed in ComfyUI.
 NODE_MODULES = {"torch": "torch", "numpy": "numpy", "safetensors": "safetensors", "PIL": "pillow",
                 "einops": "einops", "cv2": "opencv-python-headless"}
-EXAMPLES = ROOT / "examples"     # NAME.png with its hole, white on black, in NAME-mask.png
+EXAMPLES = ROOT / "examples"
 CPU_TORCH = """\
 torch's default build for Linux brings the CUDA libraries, several GB. Where a CPU is all there is, the CPU build is
 enough. Install it first and it will be kept:  {python} -m venv .venv ,  then with .venv's pip the command that the
@@ -157,23 +157,13 @@ def _platform_hint() -> str:
     return ""
 
 
-def first_example() -> tuple[Path, Path]:
-    """The first example picture by name, and its mask. Raises InstallError when the folder has none."""
-    for mask in sorted(EXAMPLES.glob("*-mask.png")):
-        picture = mask.with_name(mask.name.replace("-mask", ""))
-        if picture.exists():
-            return picture, mask
-    raise InstallError(f"There is no picture with a mask (NAME.png and NAME-mask.png) in {EXAMPLES}.")
-
-
 def demo(smoke: bool, port: int | None) -> int:
-    """Install with the app; open it, or with `smoke` complete the example picture into out/. Returns an exit code."""
+    """Install with the app; open it, or with `smoke` complete the example pictures into out/. Returns an exit code."""
     ensure("ui")
     python = str(venv_python())
     if smoke:
-        picture, mask = first_example()
-        return subprocess.call([python, "-m", "comod_core", "complete", str(picture), "--mask", str(mask),
-                                "--seeds", "1-6", "--out", str(ROOT / "out"), "--sheet", "--overwrite"], cwd=ROOT)
+        return subprocess.call([python, "-m", "comod_core", "complete", str(EXAMPLES), "--mask", str(EXAMPLES),
+                                "--seeds", "1-6", "--sheet", "--out", str(ROOT / "out"), "--overwrite"], cwd=ROOT)
     return subprocess.call([python, str(ROOT / "ui" / "app.py"), *(["--port", str(port)] if port else [])], cwd=ROOT)
 
 
@@ -204,7 +194,7 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="install.py", description=__doc__, formatter_class=layout)
     commands = parser.add_subparsers(dest="command")
     demo_parser = commands.add_parser("demo", help="install and open the app with the built-in model")
-    demo_parser.add_argument("--smoke", action="store_true", help="no app: complete the example picture into out/")
+    demo_parser.add_argument("--smoke", action="store_true", help="no app: complete the example pictures into out/")
     demo_parser.add_argument("--port", type=int, help="port of the app (default: the app's own)")
     commands.add_parser("test", help="install with the test tools and run pytest with the arguments that follow")
     try:

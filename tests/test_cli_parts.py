@@ -72,11 +72,11 @@ def test_masks_by_stem(tmp_path):
 
 
 def test_masks_beside_their_pictures(tmp_path):
-    touch(tmp_path / "a.png", tmp_path / "a_mask.png", tmp_path / "gas_mask.png")
+    touch(*(tmp_path / name for name in ("a.png", "a_mask.png", "b.png", "b-mask.png", "gas_mask.png")))
     folder = MaskFolder(tmp_path)
     found = folder.pictures_among(pictures(tmp_path))
-    assert [source.name for source in found] == ["a", "gas_mask"]
-    assert folder.of(found[0]) == tmp_path / "a_mask.png"
+    assert [source.name for source in found] == ["a", "b", "gas_mask"]
+    assert folder.of(found[0]) == tmp_path / "a_mask.png" and folder.of(found[1]) == tmp_path / "b-mask.png"
 
 
 def test_journal_outlives_a_kill(tmp_path):

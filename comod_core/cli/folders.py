@@ -8,6 +8,7 @@ from pathlib import Path
 from ..errors import CoModError
 
 PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif"})
+MASK_ENDS = ("_mask", "-mask")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +54,7 @@ def _walk(folder: Path, left_out: set[Path]):
 
 
 class MaskFolder:
-    """Masks by stem: for `a.jpg` the file `a.*` or `a_mask.*`, in the same subfolder first, then at the top."""
+    """Masks by stem: for `a.jpg` the file `a.*`, `a_mask.*` or `a-mask.*`, in the same subfolder first, then above."""
 
     def __init__(self, folder: Path):
         self.folder = folder
@@ -67,19 +68,19 @@ class MaskFolder:
         stem = source.path.stem
         below = source.name.rpartition("/")[0]
         places = [f"{below}/{stem}", stem] if below else [stem]
-        for place in [name for plain in places for name in (plain, f"{plain}_mask")]:
+        for place in [name for plain in places for name in (plain, *(plain + end for end in MASK_ENDS))]:
             found = [path for path in self._files.get(place, ()) if not path.samefile(source.path)]
             if len(found) > 1:
                 raise CoModError(f"{source.path}: more than one mask fits: {', '.join(path.name for path in found)}. "
                                  f"Keep one of them in {self.folder}.")
             if found:
                 return found[0]
-        raise CoModError(f"{source.path}: no mask for it in {self.folder}. It would be called {stem}.png or "
-                         f"{stem}_mask.png.")
+        raise CoModError(f"{source.path}: no mask for it in {self.folder}. It would be called {stem}.png, "
+                         f"{stem}_mask.png or {stem}-mask.png.")
 
     def pictures_among(self, sources: list[Source]) -> list[Source]:
-        """The sources without those that are the mask `NAME_mask` of another one, for masks kept beside pictures."""
+        """The sources without those that are the mask of another one by their name, for masks kept beside pictures."""
         names = {source.name for source in sources}
         masks = {path.resolve() for files in self._files.values() for path in files}
         return [source for source in sources if not (
-            source.path.resolve() in masks and source.name.endswith("_mask") and source.name[:-5] in names)]
+            source.path.resolve() in masks and source.name.endswith(MASK_ENDS) and source.name[:-5] in names)]

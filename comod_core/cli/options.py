@@ -17,8 +17,8 @@ def _option(text: str, panel: str, *names: str, **more):
 Source = Annotated[Path, typer.Argument(metavar="IMAGE|DIR", help="A picture, or a folder of pictures.")]
 
 Mask = Annotated[str | None, _option(
-    "The hole, white on black. A folder holds NAME.png or NAME_mask.png for each picture NAME. The word random draws "
-    "the paper's free-form holes.", HOLES, metavar="FILE|DIR|random")]
+    "The hole, white on black. A folder holds NAME.png, NAME_mask.png or NAME-mask.png for each picture NAME. The word "
+    "random draws the paper's free-form holes.", HOLES, metavar="FILE|DIR|random")]
 Outpaint = Annotated[str | None, _option(
     "Instead of a mask: pixels to add at the left, top, right and bottom.", HOLES, metavar="L,T,R,B")]
 HoleRange = Annotated[str, _option("Share of the picture that random holes take.", HOLES, metavar="LOW,HIGH")]
