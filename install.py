@@ -29,7 +29,7 @@ MIN_FREE = 3 << 30          # bytes: the whole of .venv with torch's CPU build a
 CUDA_FREE = 12 << 30        # bytes: the same with torch's default Linux build, which brings the CUDA libraries
 # What the nodes import, and the name that pip knows it by. The command line's own libraries are not needed in ComfyUI.
 NODE_MODULES = {"torch": "torch", "numpy": "numpy", "safetensors": "safetensors", "PIL": "pillow",
-                "einops": "einops", "cv2": "opencv-python-headless"}
+                "cv2": "opencv-python-headless"}
 EXAMPLES = ROOT / "examples"
 CPU_TORCH = """\
 torch's default build for Linux brings the CUDA libraries, several GB. Where a CPU is all there is, the CPU build is

@@ -17,7 +17,7 @@ import comod_core
 
 ROOT = Path(__file__).resolve().parent.parent
 # Modules of a distribution whose name they do not have, and modules that only the surroundings can bring.
-DISTRIBUTIONS = {"PIL": "pillow", "cv2": "opencv-python-headless", "safetensors": "safetensors"}
+DISTRIBUTIONS = {"PIL": "pillow", "cv2": "opencv-python-headless"}
 COMFYUI = {"comfy", "comfy_api", "folder_paths"}
 STAND_IN = """#!/bin/sh
 case "$*" in
@@ -143,14 +143,17 @@ def test_one_version():
 
 def test_everything_imported_is_declared_and_the_reverse():
     declared = {name_of(requirement) for lines in description().values() for requirement in lines}
-    used = set()
-    for path in ROOT.rglob("*.py"):
-        if not {".venv", "node_modules"} & set(path.relative_to(ROOT).parts):
-            used |= {DISTRIBUTIONS.get(name, name).lower() for name in imported(path)}
-    own = {path.stem for path in ROOT.rglob("*.py")} | {path.name for path in ROOT.iterdir() if path.is_dir()}
-    foreign = used - set(sys.stdlib_module_names) - own - COMFYUI
+    files = sources()
+    used = {DISTRIBUTIONS.get(name, name) for path in files for name in imported(path)}
+    own = {path.stem for path in files} | {path.name for path in ROOT.iterdir() if path.is_dir()}
+    foreign = {name.lower().replace("_", "-") for name in used - set(sys.stdlib_module_names) - own - COMFYUI}
     assert foreign - declared == set(), "imported but not in pyproject.toml"
     assert declared - foreign - {"comod-gan", "ruff", "xformers"} == set(), "in pyproject.toml but nowhere imported"
+
+
+def sources() -> list[Path]:
+    """The Python files of the checkout, without those that were installed into it."""
+    return [path for path in ROOT.rglob("*.py") if not {".venv", "node_modules"} & set(path.relative_to(ROOT).parts)]
 
 
 def imported(path: Path) -> set[str]:
@@ -178,7 +181,7 @@ def test_constraints_are_plain_pins_of_all_that_is_asked_for():
     lines = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
     assert all(re.fullmatch(r'[a-z0-9-]+==[\w.]+( ; python_version >= "3\.\d+")?', line) for line in lines)
     pinned = {line.split("==")[0] for line in lines}
-    wanted = {name_of(line) for extra in ("", "ui", "dev") for line in description()[extra]} - {"comod-gan"}
+    wanted = {name_of(line) for extra in ("", "ui", "dev", "metrics") for line in description()[extra]} - {"comod-gan"}
     assert wanted <= pinned
     assert "torchvision" not in pinned
 
