@@ -38,7 +38,7 @@ def free_form(
     height, width = as_size(size)
     low, high = _check_range(hole_range)
     widths = _check_brush(PAPER_BRUSH_WIDTH if brush_width is None else brush_width)
-    rng = np.random.Generator(np.random.PCG64(_check_seed(seed)))
+    rng = seeded(seed)
     closest = None
     for _ in range(MAX_TRIES):
         canvas = _draw(rng, height, width, min(low + high, 1.0), widths)
@@ -95,14 +95,15 @@ def _check_brush(brush_width: tuple[float, float]) -> tuple[float, float]:
     return low, high
 
 
-def _check_seed(seed: int) -> int:
+def seeded(seed: int) -> np.random.Generator:
+    """A random generator of its own for one seed, 0..2**64-1. Raises CoModError for any other seed."""
     try:
         number = operator.index(seed)
     except TypeError:
         number = -1
     if not 0 <= number < 2**64:
         raise CoModError(f"seed is {seed!r}: give a whole number from 0 to 2**64 - 1.")
-    return number
+    return np.random.Generator(np.random.PCG64(number))
 
 
 def _draw(rng: np.random.Generator, height: int, width: int, share: float, widths: tuple[float, float]) -> np.ndarray:
