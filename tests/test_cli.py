@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from comod_core.images import open_mask, open_picture
 from PIL import Image
 
 from comod_core.checkpoints.store import save_networks
@@ -19,6 +18,7 @@ from comod_core.cli import batch as batch_module
 from comod_core.cli import complete as command
 from comod_core.cli import main
 from comod_core.completion import complete
+from comod_core.images import open_mask, open_picture
 from comod_core.loading import load_model
 from comod_core.models.table import MODELS
 from comod_core.networks import CoModConfig, CoModGenerator

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from ..errors import CoModError
 
-PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif"})
+PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".ppm", ".pgm", ".tga",
+                              ".avif"})
 MASK_ENDS = ("_mask", "-mask")
 
 
