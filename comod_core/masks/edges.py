@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
+from ..blending import ramp
 from ..errors import CoModError
 from .values import as_mask
 
@@ -85,9 +86,9 @@ def feather(mask: torch.Tensor | np.ndarray, pixels: float) -> torch.Tensor:
     The ramp lies outside of the hole, over known pixels, so that nothing of the picture under the hole shows. With
     d the Euclidean distance in pixels from a pixel to the nearest hole pixel (mask above 0.5), and p = `pixels`:
 
-        alpha = 1                          in the hole (d = 0)
-        alpha = t^2 (3 - 2 t), t = 1 - d / (p + 1)    where 0 < d <= p
-        alpha = 0, exactly                 where d > p
+        alpha = 1                                in the hole (d = 0)
+        alpha = (1 + cos(pi d / (p + 1))) / 2    where 0 < d <= p
+        alpha = 0, exactly                       where d > p
 
     On a straight edge p rows of known pixels are blended and all others stay as they are; p = 0 is a hard edge.
     Where a soft mask itself is larger than this ramp (values up to 0.5 around a painted hole), its value is kept.
@@ -96,9 +97,8 @@ def feather(mask: torch.Tensor | np.ndarray, pixels: float) -> torch.Tensor:
     mask, reach = as_mask(mask), _radius(pixels)
 
     def alpha(one: np.ndarray) -> np.ndarray:
-        squared = _squared_distance(one > 0.5)
-        t = np.where(squared <= reach * reach, 1 - np.sqrt(squared) / (reach + 1), 0)
-        return np.maximum(t * t * (3 - 2 * t), np.where(one > 0.5, 1, one))
+        distance = torch.from_numpy(np.sqrt(_squared_distance(one > 0.5)))
+        return np.maximum(ramp(distance, reach).numpy(), np.where(one > 0.5, 0, one))
 
     return _one_by_one(mask, alpha)
 

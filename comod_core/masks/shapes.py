@@ -108,10 +108,11 @@ def outpaint(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Picture and mask extended by margins in pixels, ready to be completed.
 
-    image: [N,C,H,W], any range. mask: 1 = hole, of the picture's own size, or None for no hole inside.
+    image: [N,C,H,W] in [-1,1]. mask: 1 = hole, of the picture's own size, or None for no hole inside.
     Returns the image [N, C, top + H + bottom, left + W + right] and its mask, hole in the margins, of the mask's
-    batch size (1 for None). The margins of the image repeat its edge pixels; nothing depends on them, for they are
-    hole. Raises CoModError when a margin is negative or when the mask has another size than the image.
+    batch size (1 for None). The margins of the image are grey, and transparent where there is alpha (C = 4); nothing
+    depends on them, for they are hole. Raises CoModError when a margin is negative or when the mask has another size
+    than the image.
     """
     left, top, right, bottom = _margins(left, top, right, bottom)
     if not isinstance(image, torch.Tensor) or image.ndim != 4 or 0 in image.shape:
@@ -125,4 +126,7 @@ def outpaint(
             "image's size first (to_size)."
         )
     padding = (left, right, top, bottom)
-    return F.pad(image, padding, mode="replicate"), F.pad(mask, padding, value=1.0)
+    extended = F.pad(image, padding)
+    if image.shape[1] == 4:
+        extended[:, 3:] = F.pad(image[:, 3:], padding, value=-1.0)
+    return extended, F.pad(mask, padding, value=1.0)
