@@ -4,10 +4,11 @@ from __future__ import annotations
 import torch
 
 from ..comod_core import masks as core
+from ..comod_core.errors import CoModError
 from . import inputs
 from ._api import io
 from .host import host
-from .layout import masks_out
+from .layout import images_in, images_out, masks_in, masks_out
 from .sockets import seeds_from
 
 CATEGORY = "CoMod/mask"
@@ -74,6 +75,14 @@ class MaskBox(io.ComfyNode):
             outputs=[_hole_output()],
         )
 
+    @classmethod
+    def execute(cls, region="box", left=0.25, top=0.25, right=0.75, bottom=0.75, width=512, height=512, image=None):
+        height, width = size = _size(height, width, image)
+        if region != "box":
+            return _on_socket(core.half(size, region.removesuffix(" half")))
+        rows, columns = (round(top * height), round(bottom * height)), (round(left * width), round(right * width))
+        return _on_socket(core.box(size, rows[0], columns[0], rows[1] - rows[0], columns[1] - columns[0]))
+
 
 class Outpaint(io.ComfyNode):
     """Picture -> larger picture whose new frame is the hole."""
@@ -100,6 +109,17 @@ class Outpaint(io.ComfyNode):
             ],
         )
 
+    @classmethod
+    def execute(cls, image, left=0, top=0, right=128, bottom=0, mask=None):
+        if not any((left, top, right, bottom)):
+            raise CoModError("CoMod Outpaint: all four sides are 0, so there is nothing to add. Raise one of them.")
+        height, width = image.shape[1:3]
+        inner = None if mask is None else core.to_size(masks_in(mask), (height, width))
+        extended, holes = core.outpaint(images_in(image), inner, left, top, right, bottom)
+        extended = images_out(extended)
+        extended[:, top:top + height, left:left + width] = image
+        return io.NodeOutput(extended, masks_out(holes))
+
 
 class MaskEdit(io.ComfyNode):
     """Mask -> inverted, filled, grown or shrunk, feathered mask."""
@@ -124,6 +144,16 @@ class MaskEdit(io.ComfyNode):
             ],
             outputs=[_hole_output()],
         )
+
+    @classmethod
+    def execute(cls, mask, invert=False, fill=False, grow=0, feather=0):
+        holes = masks_in(mask)
+        if invert:
+            holes = core.invert(holes)
+        if fill:
+            holes = core.fill_holes(holes)
+        holes = core.shrink(holes, -grow) if grow < 0 else core.grow(holes, grow)
+        return _on_socket(core.feather(holes, feather) if feather else holes)
 
 
 def _size(height: int, width: int, image: torch.Tensor | None) -> tuple[int, int]:
