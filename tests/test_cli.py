@@ -186,6 +186,10 @@ def test_outpainting_adds_pixels(folder, model):
     result = pixels(folder / "out" / "a_seed0.png")
     assert result.shape == (65, 110, 3)
     assert (result[:60, 10:90] == pixels(folder / "photos" / "a.png")).all()
+    assert main(["complete", "photos/a.png", "--outpaint", "0,0,20,0", "--mask", "holes/a.png", "--feather", "0",
+                 "--out", "both", "--model", str(model)]) == 0
+    changed = (pixels(folder / "both" / "a_seed0.png")[:, :80] != pixels(folder / "photos" / "a.png")).any(-1)
+    assert changed.mean() > 0.2 and not (changed & (pixels(folder / "holes" / "a.png") < 128)).any()
 
 
 def test_the_sheet_shows_picture_hole_and_completions(folder, model):
@@ -208,8 +212,9 @@ def test_the_journal_says_how_each_result_was_made(folder, model):
 
 @pytest.mark.parametrize("arguments, words", [
     (["photos/a.png"], "--mask random"),
-    (["photos/a.png", "--mask", "holes/a.png", "--outpaint", "1,1,1,1"], "one way"),
     (["photos/a.png", "--outpaint", "1,2"], "4 numbers"),
+    (["photos/a.png", "--outpaint", "1,2,-3,4"], "-3"),
+    (["photos/a.png", "--mask", "random", "--hole-range", "0.5,0.5"], "LOW < HIGH"),
     (["photos/a.png", "--mask", "absent.png"], "no such file"),
     (["absent.png", "--mask", "random"], "no such file"),
     (["photos/a.png", "--mask", "holes/a.png", "--seeds", "x"], "8-11"),

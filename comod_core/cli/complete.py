@@ -32,9 +32,8 @@ def complete(
     stopped: results that were made with the same settings are not made again. What fails is listed in
     DIR/failures.csv, the rest goes on, and the exit code is 1.
     """
-    if (mask is None) == (outpaint is None):
-        raise CoModError("say where the hole is, in one way: --mask FILE, --mask DIR, --mask random, or --outpaint "
-                         "L,T,R,B.")
+    if mask is None and outpaint is None:
+        raise CoModError("say where the hole is: --mask FILE, --mask DIR, --mask random, or --outpaint L,T,R,B.")
     sides = None if outpaint is None else tuple(_numbers("--outpaint", outpaint, int, 4))
     holes = {"mask": mask, "outpaint": sides, "hole_range": tuple(_numbers("--hole-range", hole_range, float, 2)),
              "mask_seed": mask_seed}

@@ -16,7 +16,8 @@ def register(app: typer.Typer) -> None:
 
 
 def convert(
-    source: Annotated[Path, typer.Argument(metavar="SRC", help="Official .pkl, or .pth of the PyTorch port.")],
+    source: Annotated[Path, typer.Argument(metavar="SRC", help="Official .pkl, .pth of the PyTorch "
+                                           "port, or .pt of StyleMapGAN.")],
     target: Annotated[Path | None, typer.Argument(metavar="[DST.safetensors]", help="By itself SRC's name with "
                                                   ".safetensors, beside it.")] = None,
     which: Annotated[str, typer.Option(help="ema: the averaged generator, the one to use. train: the one that was "

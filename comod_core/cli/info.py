@@ -51,6 +51,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, tuple[tuple[int, ...], 
     """Metadata of a model file, and (shape, number format) of each of its tensors."""
     from ..checkpoints import import_checkpoint
     from ..checkpoints.store import is_safetensors, read_header
+    from ..networks.registry import architecture_of
 
     if path.is_file() and is_safetensors(path):
         from safetensors import safe_open
@@ -63,7 +64,8 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, tuple[tuple[int, ...], 
     networks = {"generator": found.generator, "discriminator": found.discriminator}
     shapes = {f"{name}.{key}": (tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."))
               for name, net in networks.items() if net is not None for key, tensor in net.state_dict().items()}
-    return {**found.metadata, "config": dataclasses.asdict(found.generator.config)}, shapes
+    name, config = architecture_of(found.generator).name, dataclasses.asdict(found.generator.config)
+    return {"architecture": name, **found.metadata, "config": config}, shapes
 
 
 def _print(console, facts: Mapping[str, Any]) -> None:

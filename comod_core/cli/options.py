@@ -20,7 +20,7 @@ Mask = Annotated[str | None, _option(
     "The hole, white on black. A folder holds NAME.png, NAME_mask.png or NAME-mask.png for each picture NAME. The word "
     "random draws the paper's free-form holes.", HOLES, metavar="FILE|DIR|random")]
 Outpaint = Annotated[str | None, _option(
-    "Instead of a mask: pixels to add at the left, top, right and bottom.", HOLES, metavar="L,T,R,B")]
+    "Pixels to add at the left, top, right and bottom, with a mask or without.", HOLES, metavar="L,T,R,B")]
 HoleRange = Annotated[str, _option("Share of the picture that random holes take.", HOLES, metavar="LOW,HIGH")]
 MaskSeed = Annotated[int, _option("Another number draws other random holes.", HOLES, min=0)]
 

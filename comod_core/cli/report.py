@@ -99,5 +99,7 @@ class Speed(ProgressColumn):
 
 def progress_bar() -> Progress:
     """Progress on standard error: bar, count, images a second, time left and what is being done. Silent in a pipe."""
+    console = err()
     return Progress(SpinnerColumn(), BarColumn(), MofNCompleteColumn(), Speed(), TimeRemainingColumn(),
-                    TextColumn("{task.description}", markup=False), console=err(), transient=True)
+                    TextColumn("{task.description}", markup=False), console=console, transient=True,
+                    disable=not console.is_terminal)

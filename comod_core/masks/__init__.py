@@ -7,5 +7,6 @@ from .values import as_mask, binarise, from_known, hole_ratio, invert, to_known,
 
 __all__ = [
     "as_mask", "binarise", "box", "components", "feather", "fill_holes", "free_form", "free_form_batch", "from_known",
-    "grow", "half", "hole_ratio", "invert", "outpaint", "outpaint_frame", "random_box", "scaled_brush", "shrink", "to_known", "to_size",
+    "grow", "half", "hole_ratio", "invert", "outpaint", "outpaint_frame", "random_box", "scaled_brush", "shrink",
+    "to_known", "to_size",
 ]
