@@ -33,7 +33,7 @@ class Holes:
             raise CoModError(f"--outpaint {self.outpaint}: give 0 or more pixels a side.")
         low, high = self.hole_range
         if not 0 <= low < high <= 1:
-            raise CoModError(f"--hole-range {low:g},{high:g}: give two shares of the picture with 0 <= LOW < HIGH <= 1.")
+            raise CoModError(f"--hole-range {low:g},{high:g}: give two shares of the picture, 0 <= LOW < HIGH <= 1.")
         self.random = self.mask == RANDOM and not Path(RANDOM).exists()
         path = Path(self.mask) if self.mask and not self.random else None
         if path is not None and not path.exists():

@@ -102,4 +102,4 @@ def progress_bar() -> Progress:
     console = err()
     return Progress(SpinnerColumn(), BarColumn(), MofNCompleteColumn(), Speed(), TimeRemainingColumn(),
                     TextColumn("{task.description}", markup=False), console=console, transient=True,
-                    disable=not console.is_terminal)
+                    disable=not console.is_terminal, refresh_per_second=4)
