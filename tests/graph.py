@@ -34,15 +34,16 @@ class ShowImages:
         return (images,)
 
 
-class MaskToImage:
-    """ComfyUI's Convert Mask to Image."""
+class ImageCrop:
+    """ComfyUI's Image Crop: widgets [width, height, x, y] in pixels."""
 
     @classmethod
-    def run(cls, widgets: list, mask: torch.Tensor) -> tuple:
-        return (mask[..., None].expand(-1, -1, -1, 3),)
+    def run(cls, widgets: list, image: torch.Tensor) -> tuple:
+        width, height, x, y = widgets
+        return (image[:, y:y + height, x:x + width],)
 
 
-CORE_NODES = {"LoadImage": LoadImage, "PreviewImage": ShowImages, "SaveImage": ShowImages, "MaskToImage": MaskToImage}
+CORE_NODES = {"LoadImage": LoadImage, "PreviewImage": ShowImages, "SaveImage": ShowImages, "ImageCrop": ImageCrop}
 
 
 def widget_values(schema, saved: list) -> dict[str, Any]:

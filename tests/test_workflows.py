@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 FOLDER = Path(__file__).resolve().parent.parent / "workflows"
+EXAMPLES = FOLDER.parent / "examples"
 WORKFLOWS = sorted(FOLDER.glob("*.json"))
 EXPECTED = {"completion", "variations_grid", "outpainting", "seeds_psi_sweep"}
 
@@ -63,6 +64,34 @@ def test_runs_and_shows_a_picture(workflow, nodes):
 def test_runs_the_same_twice(workflow, nodes):
     first, second = graph.run_workflow(workflow, nodes), graph.run_workflow(workflow, nodes)
     assert all(first[number].equal(second[number]) for number in first)
+
+
+@pytest.fixture
+def with_own_picture(monkeypatch):
+    """The completion workflow as its note says: Load Image in the place of the example."""
+    workflow = json.loads((FOLDER / "completion.json").read_text("utf-8"))
+    example, = (node for node in workflow["nodes"] if node["type"] == "CoModExamplePicture")
+
+    def swap(path: Path) -> dict:
+        monkeypatch.setattr(graph.LoadImage, "input_folder", path.parent)
+        example.update(type="LoadImage", widgets_values=[path.name, "image"])
+        return workflow
+
+    return swap
+
+
+def test_load_image_takes_the_place_of_the_example(with_own_picture, nodes, tmp_path):
+    before = graph.run_workflow(json.loads((FOLDER / "completion.json").read_text("utf-8")), nodes)
+    picture, mask = (Image.open(EXAMPLES / f"avatar{end}.png") for end in ("", "-mask"))
+    picture.putalpha(mask.convert("L").point(lambda value: 255 - value))
+    picture.save(tmp_path / "painted.png")
+    after = graph.run_workflow(with_own_picture(tmp_path / "painted.png"), nodes)
+    assert all(after[number].equal(before[number]) for number in before)
+
+
+def test_a_picture_without_a_painted_hole_says_what_to_do(with_own_picture, nodes):
+    with pytest.raises(ValueError, match="Open in MaskEditor"):
+        graph.run_workflow(with_own_picture(EXAMPLES / "avatar.png"), nodes)
 
 
 def test_every_node_is_in_a_workflow_or_makes_masks(nodes):
