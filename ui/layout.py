@@ -1,0 +1,127 @@
+"""The page's components and where they are."""
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import gradio as gr
+
+from ..nodes.completion import Complete
+from ..nodes.masks import MaskFreeForm, Outpaint
+from ..nodes.models import LoadModel
+from ..nodes.pictures import EXAMPLES, example_names
+from .controls import controls, widgets
+from .models import Models
+from .sources import HOLE_COLOUR, HOLE_OPACITY, Source
+
+TITLE = "# CoMod\nPaint a hole, get several completions of it."
+PICTURE_FILES = ["image", ".tif", ".tiff", ".webp", ".avif"]
+MAIN = ("count", "seed", "psi")
+HOLES = ("hole_min", "hole_max")
+SIDES = ("left", "top", "right", "bottom")
+EDITOR_HEIGHT, RESULTS_HEIGHT = 470, 340
+BRUSH_PART = 14            # the brush's radius is this part of the picture's shorter side
+Controls = dict[str, gr.components.Component]
+
+
+@dataclasses.dataclass
+class Page:
+    """The components that buttons read and change. The last four hold controls by the names of the nodes' inputs."""
+
+    source: gr.State
+    results: gr.State
+    chosen: gr.State
+    open_picture: gr.UploadButton
+    open_mask: gr.UploadButton
+    random_hole: gr.Button
+    clear_hole: gr.Button
+    back: gr.Button
+    editor: gr.ImageEditor
+    examples: gr.Gallery
+    extend: gr.Button
+    new_seed: gr.Button
+    start: gr.Button
+    stop: gr.Button
+    status: gr.HTML
+    gallery: gr.Gallery
+    slider: gr.ImageSlider
+    download: gr.DownloadButton
+    go_on: gr.Button
+    loader: Controls
+    complete: Controls
+    holes: Controls
+    sides: Controls
+
+
+def lay_out(models: Models) -> Page:
+    """Make the page's components, inside a `gr.Blocks`."""
+    parts: dict[str, Any] = {name: gr.State(None) for name in ("source", "results", "chosen")}
+    gr.Markdown(TITLE, elem_id="title")
+    with gr.Row(elem_id="columns"):
+        with gr.Column(scale=6, min_width=340):
+            parts |= _picture_column()
+        with gr.Column(scale=5, min_width=340):
+            parts |= _settings_column(models)
+            parts |= _results()
+    return Page(**parts)
+
+
+def _picture_column() -> dict[str, Any]:
+    with gr.Row(elem_id="tools"):
+        tools = {
+            "open_picture": gr.UploadButton("Open picture", file_types=PICTURE_FILES, size="sm", variant="primary"),
+            "open_mask": gr.UploadButton("Mask file", file_types=PICTURE_FILES, size="sm"),
+            "random_hole": gr.Button("Random hole", size="sm"),
+            "clear_hole": gr.Button("Clear hole", size="sm"),
+            "back": gr.Button("Back", size="sm", interactive=False),
+        }
+    editor = gr.ImageEditor(type="pil", format="png", sources=(), transforms=(), layers=False, buttons=[],
+                            brush=brush_for(None), height=EDITOR_HEIGHT, label="Picture and hole", elem_id="editor")
+    examples = gr.Gallery([str(EXAMPLES / f"{name}.png") for name in example_names()], label="Examples", columns=6,
+                          height=112, object_fit="contain", allow_preview=False, interactive=False, elem_id="examples")
+    with gr.Accordion("Extend the picture (outpainting)", open=False):
+        with gr.Row():
+            sides = controls(Outpaint, SIDES, min_width=90)
+        extend = gr.Button("Extend", size="sm", elem_id="extend")
+    return {**tools, "editor": editor, "examples": examples, "sides": sides, "extend": extend}
+
+
+def _settings_column(models: Models) -> dict[str, Any]:
+    with gr.Row():
+        loader = controls(LoadModel, ["model_name"], dropdown=True, choices=models.names(), value=models.default)
+        complete = controls(Complete, ["count"])
+    with gr.Row():
+        with gr.Column(min_width=150), gr.Row(elem_id="seed-row"):
+            complete |= controls(Complete, ["seed"], scale=1, min_width=90)
+            new_seed = gr.Button("New", size="sm", scale=0, min_width=52, elem_id="new-seed")
+        with gr.Column(min_width=150):
+            complete |= controls(Complete, ["psi"])
+    with gr.Accordion("More settings", open=False):
+        others = [name for name in widgets(Complete) if name not in MAIN]
+        complete |= controls(Complete, others)
+        loader |= controls(LoadModel, ["precision"])
+        holes = controls(MaskFreeForm, HOLES)
+    with gr.Row():
+        buttons = {"start": gr.Button("Complete", variant="primary", scale=3, elem_id="start"),
+                   "stop": gr.Button("Stop", variant="stop", scale=1, min_width=80, interactive=False, elem_id="stop")}
+    complete = {name: complete[name] for name in widgets(Complete)}
+    return {"loader": loader, "complete": complete, "holes": holes, "new_seed": new_seed, **buttons}
+
+
+def _results() -> dict[str, Any]:
+    status = gr.HTML(elem_id="status")
+    gallery = gr.Gallery(label="Completions", columns=4, height=190, object_fit="contain", format="png",
+                         allow_preview=False, interactive=False, elem_id="completions")
+    slider = gr.ImageSlider(label="Before and after", type="filepath", format="png", max_height=RESULTS_HEIGHT,
+                            buttons=["fullscreen"], interactive=False, elem_id="comparison")
+    with gr.Row(elem_id="after"):
+        download = gr.DownloadButton("Download PNG", size="sm", interactive=False, elem_id="download")
+        go_on = gr.Button("Continue with this", size="sm", interactive=False, elem_id="go-on")
+    return {"status": status, "gallery": gallery, "slider": slider, "download": download, "go_on": go_on}
+
+
+def brush_for(source: Source | None) -> gr.Brush:
+    """A brush that suits the size of the picture's copy in the browser."""
+    size = "auto" if source is None else max(2, min(source.display_size) // BRUSH_PART)
+    colour = ("#{:02x}{:02x}{:02x}".format(*HOLE_COLOUR), HOLE_OPACITY)
+    return gr.Brush(default_size=size, colors=[colour], default_color=colour, color_mode="fixed")

@@ -1,0 +1,76 @@
+"""The page put together, and the server that shows it."""
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import gradio as gr
+
+from .actions import Actions
+from .endpoints import QUEUE, Endpoints, register, with_names
+from .jobs import Jobs
+from .layout import Page, lay_out
+from .looks import CSS, theme
+from .models import Models
+
+HOUR = 3600
+MAX_UPLOAD = "300mb"
+
+
+def build(models: Models) -> gr.Blocks:
+    """The app, not yet served."""
+    jobs = Jobs()
+    with gr.Blocks(title="CoMod", analytics_enabled=False, delete_cache=(HOUR, 24 * HOUR)) as app:
+        page = lay_out(models)
+        _wire(app, page, Actions(page, models, jobs))
+        register(Endpoints(models, jobs), {"loader": page.loader, "complete": page.complete, "holes": page.holes,
+                                           "sides": page.sides})
+        app.unload(_stop_on_leaving(jobs))
+    return app
+
+
+def launch(model: str | None = None, host: str = "127.0.0.1", port: int | None = None, share: bool = False,
+           browser: bool = True) -> None:
+    """Serve the app until Ctrl-C. Raises CoModError for an unknown model, OSError when the port is taken."""
+    app = build(Models(model))
+    app.queue(default_concurrency_limit=1)
+    app.launch(server_name=host, server_port=port, share=share, inbrowser=browser, theme=theme(), css=CSS,
+               max_file_size=MAX_UPLOAD, footer_links=["api"], run_history=False, ssr_mode=False, show_error=True)
+
+
+def _wire(app: gr.Blocks, page: Page, do: Actions) -> None:
+    edited = [page.source, page.editor, page.back]
+    chosen = [page.chosen, page.slider, page.download, page.go_on]
+    source = {"source": page.source}
+    painted = {**source, "editor": page.editor}
+    started = [page.start, page.stop]
+    _on(app.load, do.begin, {}, [*edited, page.loader["model_name"]])
+    _on(page.open_picture.upload, do.open_picture, {"file": page.open_picture}, edited)
+    _on(page.examples.select, do.open_example, {}, edited, gr.SelectData)
+    _on(page.open_mask.upload, do.open_mask, {**source, "file": page.open_mask}, edited)
+    _on(page.random_hole.click, do.random_hole, {**source, **page.holes}, edited)
+    _on(page.clear_hole.click, do.clear_hole, source, edited)
+    _on(page.extend.click, do.extend, {**painted, **page.sides}, edited)
+    _on(page.back.click, do.back, source, edited)
+    _on(page.gallery.select, do.choose, {"results": page.results}, chosen, gr.SelectData)
+    _on(page.go_on.click, do.go_on, {"results": page.results, "chosen": page.chosen}, edited)
+    _on(page.new_seed.click, do.new_seed, {}, page.complete["seed"])
+    _on(page.stop.click, do.stop, {}, None, queue=False)
+    _on(page.start.click, do.complete, {**painted, **page.loader, **page.complete},
+        [page.status, page.gallery, page.results, *chosen, *started], concurrency_id=QUEUE, concurrency_limit=1,
+        scroll_to_output=True).then(with_names(do.finish, ()), None, started, show_progress="hidden",
+                                    api_name="page_finish", api_visibility="private")
+
+
+def _on(event: Callable, method: Callable, inputs: dict[str, gr.components.Component], outputs: Any,
+        event_data: type | None = None, **options: Any) -> Any:
+    """Let a button's event call a method of `Actions`; not part of the named endpoints."""
+    return event(with_names(method, inputs, event_data), list(inputs.values()), outputs, show_progress="hidden",
+                 api_name=f"page_{method.__name__}", api_visibility="private", **options)
+
+
+def _stop_on_leaving(jobs: Jobs) -> Callable:
+    def leave(request: gr.Request) -> None:
+        jobs.stop(request.session_hash)
+
+    return leave
