@@ -17,11 +17,23 @@ SIZE_STRATEGIES = ("auto", "crop", "whole", "original")
 
 def check_net(net) -> None:
     """A network that completes pictures of three channels."""
+    if hasattr(net, "expand"):
+        raise CoModError("this network is a StyleMapGAN: it edits whole pictures through style maps and completes no "
+                         "holes. Load a completion network (CoModGAN).")
     if getattr(net, "pix2pix", False):
         raise CoModError("this network translates a whole picture into another (image to image) and completes no "
                          "holes: load a completion network.")
     if net.image_channels != 3:
         raise CoModError(f"this network has {net.image_channels} image channels: completion needs one with 3 (RGB).")
+
+
+def check_style_net(net) -> None:
+    """A network that edits pictures of three channels through style maps."""
+    if not hasattr(net, "expand"):
+        raise CoModError("this network has no style maps: editing needs a StyleMapGAN. A completion network (CoModGAN) "
+                         "fills holes instead.")
+    if net.image_channels != 3:
+        raise CoModError(f"this network has {net.image_channels} image channels: editing needs one with 3 (RGB).")
 
 
 def check_image(image: Tensor) -> None:

@@ -39,6 +39,9 @@ def sample(net, seeds: Sequence[int], label: Tensor | None = None) -> Tensor:
     """
     if not len(seeds):
         raise CoModError("sample: no seeds; give at least one.")
+    if not hasattr(net, "num_layers"):
+        raise CoModError("sample: this network has style maps (StyleMapGAN) and no latents a layer: use a completion "
+                         "network (CoModGAN).")
     weight = net.w_avg
     labels = [None] * len(seeds)
     if label is not None:

@@ -13,11 +13,12 @@ import torch
 
 from .checkpoints import import_checkpoint
 from .checkpoints.download import download
-from .checkpoints.store import ARCHITECTURE, is_safetensors, load_networks
+from .checkpoints.store import is_safetensors, load_networks
 from .errors import CoModError
 from .files import sha256_of
 from .models.table import MODELS, ModelEntry
-from .networks import CoModGenerator
+from .networks import CoModGenerator, StyleMapGAN
+from .networks.registry import architecture_of
 
 _log = logging.getLogger("comod")
 
@@ -41,12 +42,12 @@ class ModelInfo:
 
 
 def load_model(path_or_name: str | os.PathLike, device: str | torch.device | None = None,
-               dtype: torch.dtype | None = None) -> CoModGenerator:
+               dtype: torch.dtype | None = None) -> CoModGenerator | StyleMapGAN:
     """The generator of a file, or of a model in the table (`comod_core.models.table`), ready for use.
 
-    path_or_name: a .safetensors of CoMod; an official .pkl or the port's .pth, which are imported on the fly; or a
-    name such as "avatars-64". device: default CPU. dtype: default as stored (float32). The network is in evaluation
-    mode, needs no gradients, and has `.info` (ModelInfo). A safetensors file is memory-mapped.
+    path_or_name: a .safetensors of CoMod; an official .pkl, the port's .pth or a StyleMapGAN .pt, which are imported on
+    the fly; or a name such as "avatars-64". device: default CPU. dtype: default as stored (float32). The network is in
+    evaluation mode, needs no gradients, and has `.info` (ModelInfo). A safetensors file is memory-mapped.
     Raises CoModError for unknown names (with near matches), absent or damaged files, other architectures.
     """
     path, entry = find_model(path_or_name)
@@ -54,14 +55,15 @@ def load_model(path_or_name: str | os.PathLike, device: str | torch.device | Non
         net, facts = _read(path)
         net = net.to(device=device, dtype=dtype)
     net.info = ModelInfo(
-        entry.name if entry else str(facts.get("name", path.stem)), ARCHITECTURE, net.resolution, net.image_channels,
+        entry.name if entry else str(facts.get("name", path.stem)), architecture_of(net).name,
+        net.resolution, net.image_channels,
         str(facts.get("licence", entry.licence if entry else "unknown")),
         str(facts.get("origin", entry.origin if entry else "unknown")), _digest(path, facts),
         str(facts.get("layout", entry.layout if entry else "free")))
     return net
 
 
-def _read(path: Path) -> tuple[CoModGenerator, dict[str, Any]]:
+def _read(path: Path) -> tuple[CoModGenerator | StyleMapGAN, dict[str, Any]]:
     """The generator of a file and the file's metadata."""
     if is_safetensors(path):
         networks, facts = load_networks(path, ("generator",))

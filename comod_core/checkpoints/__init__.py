@@ -11,8 +11,8 @@ from typing import Any
 
 from ..errors import CoModError
 from ..files import sha256_of
-from ..networks import CoModDiscriminator, CoModGenerator
-from . import port, tensorflow
+from ..networks import CoModDiscriminator, CoModGenerator, StyleMapDiscriminator, StyleMapGAN
+from . import port, stylemap, tensorflow
 from .machine import Record
 from .pickles import is_torch, read_pickle, read_torch
 from .store import is_safetensors, load_networks, save_networks
@@ -27,18 +27,19 @@ _log = logging.getLogger("comod")
 class Imported:
     """The networks of a file. metadata: licence, origin, credits, source_name, source_sha256, which; perhaps notes."""
 
-    generator: CoModGenerator
-    discriminator: CoModDiscriminator | None
+    generator: CoModGenerator | StyleMapGAN
+    discriminator: CoModDiscriminator | StyleMapDiscriminator | None
     metadata: dict[str, Any] = field(default_factory=dict)
 
 
 def import_checkpoint(path: str | os.PathLike, which: str = "ema") -> Imported:
     """The networks of a checkpoint, whatever its format: evaluation mode, CPU, float32. Nothing in the file is run.
 
-    Reads the official TensorFlow pickles (generator and discriminator), the PyTorch port's .pth (generator only) and
-    CoMod's own .safetensors. The format is told by the content, never by the name. which: "ema" for the averaged
-    generator, "train" for the one that was being trained (only in the pickles). Raises CoModError when the file is
-    absent, damaged, hostile, or of another architecture; the text names what it was recognised as.
+    Reads the official TensorFlow pickles (generator and discriminator), the PyTorch port's .pth (generator only),
+    StyleMapGAN's .pt (generator with encoder, discriminator) and CoMod's own .safetensors. The format is told by the
+    content, never by the name. which: "ema" for the averaged generator, "train" for the one that was being trained (not
+    in the port's files). Raises CoModError when the file is absent, damaged, hostile, or of another architecture; the
+    text names what it was recognised as.
     """
     path = Path(path)
     if which not in WHICH:
@@ -56,9 +57,14 @@ def import_checkpoint(path: str | os.PathLike, which: str = "ema") -> Imported:
         generator, discriminator = port.import_port(content, str(path)), None
         facts = {"licence": tensorflow.LICENCE, "origin": f"{tensorflow.ORIGIN}, converted by {port.ORIGIN}",
                  "credits": tensorflow.CREDITS, "notes": port.NOTES}
+    elif stylemap.is_stylemap(content):
+        generator, discriminator = stylemap.import_stylemap(content, which, str(path))
+        facts = {"licence": stylemap.LICENCE, "origin": stylemap.ORIGIN, "credits": stylemap.CREDITS,
+                 "notes": stylemap.NOTES, "layout": "aligned"}
     else:
         raise CoModError(f"{path}: recognised as {recognise(content)}, not supported by this version of CoMod. It "
-                         "reads CoModGAN: the official pickles, the PyTorch port's .pth, and its own .safetensors.")
+                         "reads CoModGAN (the official pickles, the PyTorch port's .pth), StyleMapGAN's .pt and its "
+                         "own .safetensors.")
     facts.update(source_name=path.name, source_sha256=sha256_of(path), which=which)
     return Imported(generator, discriminator, facts)
 
@@ -94,7 +100,7 @@ def recognise(content: Any) -> str:
         return f"a {type(content).__name__} that is no known checkpoint"
     keys = {key for key in content if isinstance(key, str)}
     if {"g_ema", "e_ema"} <= keys:
-        return "a StyleMapGAN checkpoint"
+        return "a checkpoint of a generator and an encoder, no StyleMapGAN"
     if any(isinstance(content.get(key), Record) for key in ("G_ema", "G")):
         return "a StyleGAN2-ADA pickle (torch_utils.persistence; IC-GAN uses it too)"
     if any(key.startswith("blocks.0.0.") for key in keys):

@@ -68,7 +68,7 @@ def _import(content: Mapping[str, Any], place: str) -> CoModGenerator:
         if not isinstance(value, Tensor) or not value.is_floating_point():
             raise CoModError(f"{place}: {name[:80]!r} is not a tensor of numbers.")
         if name.endswith(".kernel"):
-            _check_fir(value, name, place)
+            check_fir(value, name, place)
         else:
             ours = _translate(name, place)
             tensors[ours] = _convert(ours, value.float())
@@ -104,7 +104,7 @@ def _convert(ours: str, value: Tensor) -> Tensor:
     return value.reshape(-1) if ours.endswith(".to_rgb.bias") else value
 
 
-def _check_fir(kernel: Tensor, name: str, place: str) -> None:
+def check_fir(kernel: Tensor, name: str, place: str) -> None:
     """The filters are fixed in CoModGAN; another one would give other pictures without a word."""
     expected = torch.outer(_FIR, _FIR) / _FIR.sum() ** 2
     if kernel.shape != expected.shape or not torch.allclose(kernel.float() / kernel.sum(), expected, atol=1e-5):

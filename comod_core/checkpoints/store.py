@@ -19,12 +19,11 @@ from torch import Tensor, nn
 
 from ..errors import CoModError
 from ..files import atomic_write
-from ..networks import CoModConfig, CoModDiscriminator, CoModGenerator
+from ..networks.registry import ARCHITECTURES, Architecture, architecture_of
 from ..ops import setup_filter
 
-ARCHITECTURE = "comodgan"
 FORMAT = "comod-1"
-NETWORKS = {"generator": CoModGenerator, "discriminator": CoModDiscriminator}
+NETWORKS = ("generator", "discriminator")
 _DTYPES = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16", torch.float64: "F64"}
 
 
@@ -40,16 +39,29 @@ def save_networks(path: str | os.PathLike, networks: Mapping[str, nn.Module | No
     present = {name: net for name, net in networks.items() if net is not None}
     if not present or set(present) - set(NETWORKS):
         raise CoModError(f"save_networks: {sorted(present)} should be one or both of {sorted(NETWORKS)}.")
+    architecture = _common_architecture(present)
     configs = {net.config for net in present.values()}
     if len(configs) > 1:
         raise CoModError("save_networks: the generator and the discriminator have different configurations.")
-    facts = {"format": FORMAT, "architecture": ARCHITECTURE, **(metadata or {}),
+    facts = {"format": FORMAT, "architecture": architecture.name, **(metadata or {}),
              "config": dataclasses.asdict(configs.pop())}
     tensors = {f"{name}.{key}": tensor for name, net in present.items() for key, tensor in net.state_dict().items()}
     path = Path(path)
     with atomic_write(path) as file:
         _write(file, tensors, facts)
     return path
+
+
+def _common_architecture(networks: Mapping[str, nn.Module]) -> Architecture:
+    """The architecture of all these networks, each in its own role."""
+    try:
+        found = [architecture_of(net) for net in networks.values()]
+    except LookupError as problem:
+        raise CoModError(f"save_networks: {problem}.") from problem
+    for name, net in networks.items():
+        if not isinstance(net, found[0].networks[name]):
+            raise CoModError(f"save_networks: a {type(net).__name__} is no {name} of {found[0].name}.")
+    return found[0]
 
 
 def _write(file, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
@@ -101,7 +113,7 @@ def _open(path: str | os.PathLike):
 
 def _header(path: str | os.PathLike, file) -> dict[str, Any]:
     facts: dict[str, Any] = dict(file.metadata() or {})
-    if facts.get("architecture") != ARCHITECTURE or "config" not in facts:
+    if _architecture(facts) is None or "config" not in facts:
         found = facts.get("architecture", facts.get("modelspec.architecture", "unknown"))
         raise CoModError(f"{path}: a safetensors file of architecture '{found}', not one that this version of CoMod "
                          f"wrote. Make one with `comod convert`.")
@@ -113,38 +125,44 @@ def _header(path: str | os.PathLike, file) -> dict[str, Any]:
     return facts
 
 
-def load_networks(path: str | os.PathLike, names: tuple[str, ...] = tuple(NETWORKS)) -> tuple[dict, dict[str, Any]]:
+def _architecture(facts: Mapping[str, Any]) -> Architecture | None:
+    return next((known for known in ARCHITECTURES if known.name == facts.get("architecture")), None)
+
+
+def load_networks(path: str | os.PathLike, names: tuple[str, ...] = NETWORKS) -> tuple[dict, dict[str, Any]]:
     """The networks of a CoMod file and its metadata: ({"generator": net, …}, metadata), evaluation mode, CPU.
 
     The weights are memory-mapped. names: which networks to read where the file has them. Raises CoModError.
     """
     with _open(path) as file:
         facts = _header(path, file)
-        config = make_config(facts["config"], str(path))
+        architecture = _architecture(facts)
+        config = make_config(facts["config"], str(path), architecture)
         networks = {}
         for name in facts["networks"]:
             if name in names:
                 keys = [key for key in file.keys() if key.startswith(name + ".")]
                 state = {key.removeprefix(name + "."): file.get_tensor(key) for key in keys}
-                networks[name] = build(NETWORKS[name], config, state, f"{path} ({name})")
+                networks[name] = build(architecture.networks[name], config, state, f"{path} ({name})")
     return networks, facts
 
 
-def make_config(values: Mapping[str, Any], place: str) -> CoModConfig:
-    """A CoModConfig from a dict. Raises CoModError for unknown or impossible hyper-parameters."""
-    known = {field.name for field in dataclasses.fields(CoModConfig)}
+def make_config(values: Mapping[str, Any], place: str, architecture: Architecture) -> Any:
+    """The architecture's configuration from a dict. Raises CoModError for unknown or impossible hyper-parameters."""
+    known = {field.name for field in dataclasses.fields(architecture.config)}
     if not isinstance(values, dict) or set(values) - known:
         raise CoModError(f"{place}: unknown hyper-parameters in its configuration; a newer version of CoMod wrote it.")
-    if any(isinstance(value, int) and value > 1 << 20 for value in values.values()) or \
+    numbers = [number for value in values.values() for number in (value if isinstance(value, list) else [value])]
+    if any(isinstance(number, int) and number > 1 << 20 for number in numbers) or len(numbers) > 100 or \
             not isinstance(values.get("mapping_layers", 8), int) or values.get("mapping_layers", 8) > 64:
         raise CoModError(f"{place}: hyper-parameters in its configuration are far too large.")
     try:
-        return CoModConfig(**values)
+        return architecture.config(**values)
     except (TypeError, ValueError) as problem:
         raise CoModError(f"{place}: impossible hyper-parameters ({problem}).") from problem
 
 
-def build(kind: type[nn.Module], config: CoModConfig, state: Mapping[str, Tensor], place: str) -> nn.Module:
+def build(kind: type[nn.Module], config: Any, state: Mapping[str, Tensor], place: str) -> nn.Module:
     """A network of `kind` that takes the tensors of `state` as they are, without drawing random weights first.
 
     Raises CoModError naming what is missing, superfluous or of another shape.

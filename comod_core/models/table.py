@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 _NVIDIA = "NVIDIA Source Code License-NC (non-commercial)"
 _OFFICIAL = "https://github.com/zsyzzsoft/co-mod-gan"
+_STYLEMAP = "https://github.com/naver-ai/StyleMapGAN"
 
 
 @dataclass(frozen=True)
@@ -14,7 +15,7 @@ class ModelEntry:
     file: name in the model folder, or in this package's own folder where `built_in`. url: where to download the file,
     or None when it has to be fetched by hand from `origin`. sha256 and size (bytes): of the file, or None where they
     are not known. resolution: of the network's pictures, in pixels. layout: "aligned" where all pictures are framed
-    alike (see `comod_core.loading.ModelInfo`).
+    alike (see `comod_core.loading.ModelInfo`). architecture: see `comod_core.networks.registry`.
     """
 
     name: str
@@ -28,10 +29,16 @@ class ModelEntry:
     origin: str = ""
     built_in: bool = False
     layout: str = "free"
+    architecture: str = "comodgan"
 
 
 def _official(name: str, file: str, resolution: int, description: str, layout: str = "free") -> ModelEntry:
     return ModelEntry(name, file, None, None, None, _NVIDIA, resolution, description, _OFFICIAL, layout=layout)
+
+
+def _style_map(name: str, file: str, resolution: int, description: str) -> ModelEntry:
+    return ModelEntry(name, file, None, None, None, "CC BY-NC 4.0 (non-commercial)", resolution, description, _STYLEMAP,
+                      layout="aligned", architecture="stylemapgan")
 
 
 MODELS: tuple[ModelEntry, ...] = (
@@ -44,5 +51,8 @@ MODELS: tuple[ModelEntry, ...] = (
     _official("coco-stuff-512", "co-mod-gan-coco-stuff-025000.pkl", 512, "Turns label maps into photos (COCO-Stuff)"),
     _official("edges2shoes-256", "co-mod-gan-edges2shoes-025000.pkl", 256, "Turns line drawings into shoes"),
     _official("edges2handbags-256", "co-mod-gan-edges2handbags-025000.pkl", 256, "Turns line drawings into handbags"),
+    _style_map("stylemap-celeba-hq-256", "celeba_hq_256_8x8.pt", 256, "Edits faces through style maps (CelebA-HQ)"),
+    _style_map("stylemap-afhq-256", "afhq_256_8x8.pt", 256, "Edits animal faces through style maps (AFHQ)"),
+    _style_map("stylemap-ffhq-1024", "ffhq_1024_16x16.pt", 1024, "Edits faces through style maps (FFHQ)"),
 )
 """Every model that `load_model` knows by name."""

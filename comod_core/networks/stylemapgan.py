@@ -37,7 +37,10 @@ class StyleMapConfig:
     def __post_init__(self):
         object.__setattr__(self, "channels", tuple(self.channels))
         sizes = [4 * 2 ** i for i in range(len(self.channels))]
-        if self.resolution != sizes[-1] or self.style_size not in sizes[:-1]:
+        counts = (self.style_channels, self.mapping_layers, self.image_channels, *self.channels)
+        if not all(isinstance(count, int) and count > 0 for count in counts):
+            raise CoModError("StyleMapGAN: channels and mapping layers are whole numbers of at least 1.")
+        if not 2 <= len(sizes) <= 11 or self.resolution != sizes[-1] or self.style_size not in sizes[:-1]:
             raise CoModError(f"StyleMapGAN: resolution {self.resolution}, style map {self.style_size} and channels for "
                              f"{sizes} do not fit together.")
 

@@ -183,7 +183,7 @@ def test_convert_refuses(tmp_path):
 
 
 @pytest.mark.parametrize(("name", "words"), [
-    ("stylemap_32_8x8.pt", "StyleMapGAN"), ("icgan_stylegan2_64.pkl", "StyleGAN2-ADA"),
+    ("icgan_stylegan2_64.pkl", "StyleGAN2-ADA"),
     ("icgan_biggan_64_G_ema_best0.pth", "BigGAN"), ("icgan_biggan_64_state_dict_best0.pth", "BigGAN")])
 def test_other_architectures_are_recognised(name, words):
     with pytest.raises(CoModError, match=f"recognised as .*{words}.*not supported by this version"):
