@@ -1,7 +1,7 @@
 """Write the README's tables from what they describe: `python docs/make_readme.py`.
 
-The nodes come from their schemas, the models from the model table. The text between `<!-- NAME -->` and
-`<!-- /NAME -->` is replaced; everything else is written by hand.
+The nodes come from their schemas, the models from the model table, the credits from the built-in model's file. The text
+between `<!-- NAME -->` and `<!-- /NAME -->` is replaced; everything else is written by hand.
 """
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
+BUILT_IN = ROOT / "comod_core" / "models" / "avatars-64.safetensors"
 PICTURES = "docs/images/nodes"
 
 
@@ -35,6 +36,11 @@ def model_table(models) -> str:
     return "\n".join(rows)
 
 
+def credits(header) -> str:
+    """What the built-in model was made from, as its file says."""
+    return f"- {header['credits']}"
+
+
 def filled(text: str, blocks: dict[str, str]) -> str:
     """The README with each named block replaced. Raises KeyError for a block that the README lacks."""
     for name, block in blocks.items():
@@ -52,7 +58,9 @@ def main() -> None:
     spec.loader.exec_module(sys.modules["comod_pack"])
     nodes = importlib.import_module("comod_pack.nodes").NODES
     models = importlib.import_module("comod_pack.comod_core.models.table").MODELS
-    text = filled(README.read_text(encoding="utf-8"), {"nodes": node_table(nodes), "models": model_table(models)})
+    header = importlib.import_module("comod_pack.comod_core.checkpoints.store").read_header(BUILT_IN)
+    blocks = {"nodes": node_table(nodes), "models": model_table(models), "credits": credits(header)}
+    text = filled(README.read_text(encoding="utf-8"), blocks)
     README.write_text(text, encoding="utf-8")
 
 

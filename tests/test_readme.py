@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from comod_core.checkpoints.store import read_header
 from comod_core.cli import main
 from comod_core.models.table import MODELS
 
@@ -27,7 +28,8 @@ def tables():
 
 
 def test_tables_are_up_to_date(tables, nodes):
-    blocks = {"nodes": tables.node_table(nodes.values()), "models": tables.model_table(MODELS)}
+    blocks = {"nodes": tables.node_table(nodes.values()), "models": tables.model_table(MODELS),
+              "credits": tables.credits(read_header(tables.BUILT_IN))}
     assert tables.filled(TEXT, blocks) == TEXT, "run: python docs/make_readme.py"
 
 

@@ -1,6 +1,7 @@
 """`comod info`: what a model file says about itself."""
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import math
@@ -12,6 +13,10 @@ import typer
 
 from .models import megabytes
 from .report import out, paragraphs, printable
+
+# What comes first; the rest follows by name.
+FIRST = ("file", "size", "name", "installed", "architecture", "resolution", "licence", "origin", "credits", "notes",
+         "config", "generator", "discriminator")
 
 
 def register(app: typer.Typer) -> None:
@@ -69,12 +74,21 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, tuple[tuple[int, ...], 
 
 
 def _print(console, facts: Mapping[str, Any]) -> None:
+    order = {title: i for i, title in enumerate(FIRST)}
     width = max(map(len, facts)) + 2
-    for title, fact in facts.items():
-        if fact in (None, ""):
-            continue
-        if isinstance(fact, Mapping):
-            fact = ", ".join(f"{key} {json.dumps(value)}" for key, value in fact.items())
-        elif isinstance(fact, (list, tuple)):
-            fact = ", ".join(map(str, fact))
-        console.print(f"{title + ':':<{width}}{printable(fact)}", markup=False)
+    for title in sorted(facts, key=lambda title: (order.get(title, len(order)), title)):
+        if text := _as_line(facts[title]):
+            console.print(f"{title + ':':<{width}}{printable(text)}", markup=False)
+
+
+def _as_line(fact: Any) -> str:
+    """A fact on one line; text that holds JSON, as files' metadata does, is written like the rest."""
+    if isinstance(fact, str) and fact[:1] in ("{", "["):
+        with contextlib.suppress(ValueError):
+            fact = json.loads(fact)
+    if isinstance(fact, Mapping):
+        return ", ".join(f"{key} ({_as_line(part)})" if isinstance(part, Mapping) else f"{key} {json.dumps(part)}"
+                         for key, part in fact.items())
+    if isinstance(fact, (list, tuple)):
+        return ", ".join(map(str, fact))
+    return "" if fact is None else " ".join(str(fact).split())
