@@ -37,7 +37,6 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from . import latents, masks
@@ -279,25 +278,6 @@ def complete(net: CoModGenerator, image: Tensor, mask: Tensor, seeds: int | Iter
             yield Completion(completed, seed, prepared.warnings)
 
     return results()
-
-
-def outpaint(image: Tensor, left: int = 0, top: int = 0, right: int = 0, bottom: int = 0) -> tuple[Tensor, Tensor]:
-    """Picture with room at its sides, and the mask of that room: [N,C,H,W] -> [N,C,H',W'] and [1,1,H',W'], 1 = hole.
-
-    Sides in pixels, any amount. Both go to `complete`; the new pixels are grey (and transparent) until then.
-    Raises CoModError for a bad image or a side that is not a whole number from 0 on.
-    """
-    check_image(image)
-    sides = {"left": left, "right": right, "top": top, "bottom": bottom}
-    for name, pixels in sides.items():
-        if isinstance(pixels, bool) or not isinstance(pixels, int) or pixels < 0:
-            raise CoModError(f"outpaint: {name} is {pixels!r}: give a whole number of pixels from 0 on.")
-    pads = tuple(sides.values())
-    canvas = F.pad(image, pads)
-    mask = F.pad(torch.zeros_like(image[:1, :1], dtype=torch.float32), pads, value=1.0)
-    if image.shape[1] == 4:
-        canvas[:, 3:] = torch.where(mask > 0, -1.0, canvas[:, 3:])
-    return canvas, mask
 
 
 def _place(net: CoModGenerator) -> tuple[torch.device, torch.dtype]:

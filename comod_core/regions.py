@@ -73,11 +73,15 @@ def find_regions(mask: Tensor, fit: Fit) -> list[Region]:
 
 
 def distance_to(flags: Tensor) -> Tensor:
-    """Euclidean distance in pixels from each pixel's centre to the nearest that is True: [H,W] bool -> float32."""
+    """Euclidean distance in pixels from each pixel's centre to the nearest that is True: [H,W] bool -> float32.
+
+    OpenCV's last bit differs from call to call; a squared distance is whole by nature, and rounding it settles that.
+    """
     import cv2
 
     source = np.ascontiguousarray(~flags.numpy()).astype(np.uint8)
-    return torch.from_numpy(cv2.distanceTransform(source, cv2.DIST_L2, cv2.DIST_MASK_PRECISE))
+    distance = torch.from_numpy(cv2.distanceTransform(source, cv2.DIST_L2, cv2.DIST_MASK_PRECISE))
+    return distance.square_().round_().sqrt_()
 
 
 @dataclasses.dataclass(frozen=True)
