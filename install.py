@@ -30,7 +30,7 @@ CUDA_FREE = 12 << 30        # bytes: the same with torch's default Linux build, 
 # What the nodes import, and the name that pip knows it by. The command line's own libraries are not needed in ComfyUI.
 NODE_MODULES = {"torch": "torch", "numpy": "numpy", "safetensors": "safetensors", "PIL": "pillow",
                 "cv2": "opencv-python-headless"}
-EXAMPLES = ROOT / "examples"
+EXAMPLES = ROOT / "example_pictures"
 CPU_TORCH = """\
 torch's default build for Linux brings the CUDA libraries, several GB. Where a CPU is all there is, the CPU build is
 enough. Install it first and it will be kept:  {python} -m venv .venv ,  then with .venv's pip the command that the

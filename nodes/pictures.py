@@ -13,7 +13,7 @@ from .host import host
 
 CATEGORY = "CoMod/picture"
 PREVIEW_SIDE = 256
-EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
+EXAMPLES = Path(__file__).resolve().parent.parent / "example_pictures"
 
 
 def example_names() -> list[str]:
@@ -48,6 +48,7 @@ class ExamplePicture(io.ComfyNode):
             node_id="CoModExamplePicture",
             display_name="CoMod Example Picture",
             category=CATEGORY,
+            is_output_node=True,  # so that ComfyUI shows the preview again when it has the result in its cache
             description="A picture that ships with the pack, with a hole to complete. For your own picture use Load "
                         "Image and paint the hole in its MaskEditor.",
             inputs=[io.Combo.Input("name", options=names, default=names[0] if names else None,

@@ -94,7 +94,7 @@ def test_a_failure_of_pip_shows_why_and_is_tried_again(checkout):
 def test_smoke_completes_the_examples(checkout):
     done, calls = run(checkout, "demo", "--smoke", TORCH="2.9.1")
     assert done.returncode == 0, done.stderr
-    examples = checkout / "examples"
+    examples = checkout / "example_pictures"
     assert calls[1].startswith(f"-m comod_core complete {examples} --mask {examples} ")
     assert f"--out {checkout / 'out'}" in calls[1] and "--sheet" in calls[1]
 

@@ -54,7 +54,7 @@ def test_every_heading_it_points_to_is_there():
 def test_the_python_examples_run(tmp_path):
     examples = re.findall(r"```python\n(.*?)```", TEXT, re.S)
     assert len(examples) == 2
-    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    (tmp_path / "example_pictures").symlink_to(ROOT / "example_pictures")
     (tmp_path / "example.py").write_text("\n".join([*examples, "print(seed, tuple(image.shape))"]))
     done = subprocess.run([sys.executable, "example.py"], capture_output=True, text=True, cwd=tmp_path,
                           env={**os.environ, "PYTHONPATH": str(ROOT)})

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 FOLDER = Path(__file__).resolve().parent.parent / "workflows"
-EXAMPLES = FOLDER.parent / "examples"
+EXAMPLES = FOLDER.parent / "example_pictures"
 WORKFLOWS = sorted(FOLDER.glob("*.json"))
 EXPECTED = {"completion", "variations_grid", "outpainting", "seeds_psi_sweep"}
 
@@ -19,6 +19,12 @@ def workflow(request):
 
 def test_the_four_are_there():
     assert {path.stem for path in WORKFLOWS} >= EXPECTED
+
+
+def test_no_other_folder_hides_them():
+    """ComfyUI serves templates from the first of these folders that exists, and from that one alone."""
+    served = ["example_workflows", "example", "examples", "workflow", "workflows"]
+    assert [name for name in served if (FOLDER.parent / name).exists()] == ["workflows"]
 
 
 def test_has_a_picture(workflow, request):
