@@ -15,6 +15,7 @@ raises stops the work.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -59,22 +60,22 @@ class Reference:
 
 
 def encode(net, photo: Photo, *, progress: Progress | None = None) -> Tensor:
-    """Style maps [N,C,s,s] of a photo, refined where its options ask for that. progress after each."""
-    maps = []
-    for i, picture in enumerate(photo.inputs):
-        maps.append(_encode(net, picture[None], photo.options.refine))
+    """Style maps [N,C,s,s] of a photo, refined where its options ask for that."""
+    maps, runs = [], itertools.count(1)
+
+    def step(*_) -> None:
         if progress:
-            progress(i + 1, len(photo.image), None)
+            progress(next(runs), photo.runs, None)
+
+    for picture in photo.inputs:
+        with torch.no_grad():
+            found = net.encode(picture[None].to(net.w_avg.device, net.w_avg.dtype))
+        step()
+        if photo.options.refine:
+            for state in refine(net, picture[None], found, steps=photo.options.refine, progress=step):
+                found = state.style_map
+        maps.append(found.to(net.w_avg.dtype))
     return torch.cat(maps)
-
-
-def _encode(net, picture: Tensor, steps: int) -> Tensor:
-    if steps:
-        for state in refine(net, picture, steps=steps):
-            found = state.style_map
-        return found
-    with torch.no_grad():
-        return net.encode(picture.to(net.w_avg.device, net.w_avg.dtype))
 
 
 def reconstruct(net, image: Tensor, *, mask: Tensor | None = None, options: Options | None = None,
@@ -207,9 +208,9 @@ class _Steps:
     """Counts model runs for `progress`: each photo is encoded, and the longest batch decoded."""
 
     def __init__(self, progress: Progress | None, encoded: Sequence[Photo], mask: Tensor | None = None):
-        counts = [len(photo.image) for photo in encoded]
         self.progress, self.done = progress, 0
-        self.total = sum(counts) + max(*counts, 1 if mask is None else len(mask))
+        decoded = max(*(len(photo.image) for photo in encoded), 1 if mask is None else len(mask))
+        self.total = sum(photo.runs for photo in encoded) + decoded
 
     def __call__(self, *_) -> None:
         self.done += 1

@@ -73,6 +73,11 @@ class Photo:
         """The part of the pictures that lies in the box."""
         return self.box.inside(*self.size)
 
+    @property
+    def runs(self) -> int:
+        """Model runs that encoding takes, steps of refinement counted."""
+        return len(self.image) * (1 + self.options.refine)
+
     @functools.cached_property
     def inputs(self) -> Tensor:
         """What the model is given, [N,3,R,R] in [-1,1]."""
@@ -97,6 +102,8 @@ def prepare(net, image: Tensor, mask: Tensor | None = None, options: Options | N
     if not peak <= 1.5:
         raise CoModError(f"the picture's values reach {float(peak):g}: give finite values in [-1,1].")
     box = _box(net.resolution, tuple(picture.shape[-2:]), mask, options)
+    if isinstance(options.refine, bool) or not isinstance(options.refine, int) or options.refine < 0:
+        raise CoModError(f"refine is {options.refine!r}: give a whole number of steps, 0 for none.")
     feather = options.feather
     if feather is None:
         feather = max(1.0, box.side / net.config.style_size / 2)

@@ -78,19 +78,19 @@ class _Search:
     """Adam on the way from the start, in standard deviations of each map, with the best of every picture so far."""
 
     def __init__(self, net, image: Tensor, start: Tensor, weight: Tensor | None, rate: float, stay: float, distance):
-        place = net.w_avg.device, net.w_avg.dtype
+        device = net.w_avg.device
         if len(start) != len(image) or image.shape[1:] != (net.image_channels, net.resolution, net.resolution):
             raise CoModError(f"refine: pictures of shape {list(image.shape)} and style maps of shape "
                              f"{list(start.shape)}: give as many of both, the pictures at the model's size.")
         with torch.inference_mode(False):  # a clone made here can be differentiated through, whatever the caller's mode
-            self.image, self.start = (x.detach().to(*place).clone() for x in (image, start))
+            self.image, self.start = (x.detach().to(device, torch.float32).clone() for x in (image, start))
             ones = torch.ones_like(self.image[:1, :1])
-            self.weight = ones if weight is None else as_mask(weight, "weight").to(*place).clone()
+            self.weight = ones if weight is None else as_mask(weight, "weight").to(device).clone()
             self.unit = self.start.flatten(1).std(dim=1).clamp_min(1e-6).reshape(-1, 1, 1, 1)
             self.way = torch.zeros_like(self.start, requires_grad=True)
             self.optimizer = torch.optim.Adam([self.way], lr=rate)
             self.best = self.start.clone()
-            self.loss = torch.full([len(start)], math.inf, device=place[0])
+            self.loss = torch.full([len(start)], math.inf, device=device)
         if self.weight.shape[-2:] != self.image.shape[-2:] or len(self.weight) not in (1, len(image)):
             raise CoModError(f"refine: weight has shape {list(self.weight.shape)}; give it the pictures' size.")
         self.net, self.rate, self.stay, self.distance = net, rate, stay, distance
@@ -99,10 +99,11 @@ class _Search:
         """Measure the present maps, keep the best, and where asked take a step at `advance` times the rate."""
         with torch.inference_mode(False), torch.set_grad_enabled(advance is not None):
             style_map = self.start + self.unit * self.way
-            loss = self.losses(self.net.decode(style_map)) + self.stay * self.way.square().flatten(1).mean(dim=1)
+            decoded = self.net.decode(style_map.to(self.net.w_avg.dtype)).float()
+            loss = self.losses(decoded) + self.stay * self.way.square().flatten(1).mean(dim=1)
             with torch.no_grad():
                 better = loss < self.loss
-                self.best[better], self.loss[better] = style_map[better], loss[better].float()
+                self.best[better], self.loss[better] = style_map[better], loss[better]
             if advance is not None:
                 self.optimizer.zero_grad()
                 loss.sum().backward()
