@@ -1,4 +1,4 @@
-"""Masks: shapes, edges, components, polarity, sizes, checks. The free-form sampler: test_mask_sampler.py."""
+"""Masks: shapes, edges, polarity, sizes, checks. The free-form sampler: test_mask_sampler.py."""
 import math
 
 import numpy as np
@@ -44,10 +44,10 @@ def test_random_box_is_one_box_inside_of_the_picture():
     seen = set()
     for seed in range(200):
         mask = masks.random_box((20, 40), seed, (0.25, 0.5))
-        (rect,) = masks.components(mask)
-        height, width = rect.bottom - rect.top, rect.right - rect.left
+        (top, bottom), (left, right) = (mask[0, 0].amax(dim=axis).nonzero()[[0, -1], 0].tolist() for axis in (1, 0))
+        height, width = bottom + 1 - top, right + 1 - left
         assert mask.sum() == height * width and 5 <= height <= 10 and 10 <= width <= 20
-        seen.add((rect.top, rect.left, height, width))
+        seen.add((top, left, height, width))
     assert len(seen) > 150 and {height for _, _, height, _ in seen} == set(range(5, 11))
     assert min(top for top, *_ in seen) == 0 and max(top + height for top, _, height, _ in seen) == 20
     assert torch.equal(masks.random_box(64, 7), masks.random_box(64, 7))
@@ -187,45 +187,6 @@ def test_fill_holes_turns_outlines_into_areas():
     assert filled[0, 0, 5, 5] == 1 and torch.equal(filled[..., 10:, 10:], soft[..., 10:, 10:])
     for flat in (torch.zeros(1, 1, 3, 4), torch.ones(1, 1, 3, 4)):
         assert torch.equal(masks.fill_holes(flat), flat)
-
-
-# Components
-
-def rects(mask, *arguments, **keywords):
-    return [(r.top, r.left, r.bottom, r.right) for r in masks.components(mask, *arguments, **keywords)]
-
-
-def test_components_are_the_tight_boxes_of_the_separate_holes():
-    mask = masks.box((30, 40), 20, 30, 5, 8) + masks.box((30, 40), 2, 3, 4, 4) + spots(30, 40, (0, 39))
-    assert rects(mask) == [(0, 39, 1, 40), (2, 3, 6, 7), (20, 30, 25, 38)]
-    assert rects(spots(5, 5, (1, 1), (2, 2))) == [(1, 1, 3, 3)]  # joined by a corner
-    assert rects(torch.zeros(4, 4)) == [] and rects(torch.ones(4, 6)) == [(0, 0, 4, 6)]
-    assert rects(mask * 0.4) == [] and len(rects(mask * 0.4, threshold=0.2)) == 3
-
-
-def test_components_merge_when_their_context_meets_and_then_meet_more():
-    two = masks.box((40, 100), 10, 10, 4, 4) + masks.box((40, 100), 10, 20, 4, 4)
-    assert len(rects(two, 0.5)) == 2  # 6 pixels apart, 2 of context each
-    assert rects(two, 0.75) == [(10, 10, 14, 24)]  # 3 of context each: they touch
-    # Merged, the pair is 14 wide, and its context of 11 reaches a third hole that neither alone would.
-    third = two + masks.box((40, 100), 10, 36, 4, 4)
-    assert rects(third, 0.75) == [(10, 10, 14, 40)]
-    ring = masks.box(30, 2, 2, 20, 20) - masks.box(30, 3, 3, 18, 18) + spots(30, 30, (12, 12))
-    assert rects(ring) == [(2, 2, 22, 22)]
-
-
-def test_components_of_a_thousand_specks_and_bad_arguments():
-    specks = (torch.rand(1, 1, 256, 256, generator=torch.Generator().manual_seed(0)) > 0.98).float()
-    found = masks.components(specks)
-    covered = torch.zeros_like(specks)
-    for rect in found:
-        covered[(..., *rect.slices)] += 1
-    assert len(found) > 500 and covered.max() == 1 and torch.equal(covered * specks, specks)
-    assert len(masks.components(specks, 4.0)) == 1
-    with pytest.raises(CoModError, match="2 masks"):
-        masks.components(torch.zeros(2, 4, 4))
-    with pytest.raises(CoModError, match="context"):
-        masks.components(specks, -0.1)
 
 
 # Values, polarity, size
