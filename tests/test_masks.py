@@ -253,7 +253,7 @@ def test_as_mask_says_what_is_wrong(mask, message):
 def test_no_function_writes_into_its_mask():
     mask = torch.rand(1, 1, 12, 12, generator=torch.Generator().manual_seed(1))
     kept = mask.clone()
-    for call in (masks.as_mask, masks.invert, masks.binarise, masks.fill_holes, masks.hole_ratio, masks.components,
+    for call in (masks.as_mask, masks.invert, masks.binarise, masks.fill_holes, masks.hole_ratio,
                  lambda m: masks.grow(m, 2), lambda m: masks.shrink(m, 2), lambda m: masks.feather(m, 2),
                  lambda m: masks.to_size(m, 5), lambda m: masks.outpaint(torch.zeros(1, 3, 12, 12), m, 1, 1, 1, 1)):
         call(mask)
