@@ -1,7 +1,8 @@
-"""A network with CoModGenerator's methods that paints a known function of what it sees."""
+"""A network with CoModGenerator's methods that paints a known function of what it sees; pictures and holes for it."""
 import torch
 
-from comod_core.networks.comodgan import Encoding
+from comod_core.completion import complete
+from comod_core.networks.comodgan import CoModConfig, CoModGenerator, Encoding
 
 
 def plane(image, mask):
@@ -49,3 +50,30 @@ class FakeNetwork:
         noise = torch.randn(1, generator=generators[0]) if noise_mode == "random" else torch.zeros(1)
         shift = self.latent_gain * (w[0, 0, 0] + encoding.code[0].sum() + noise)
         return (self.paint(encoding.image, encoding.mask) + shift) * encoding.mask + encoding.image
+
+
+def small_network():
+    """The real network, 16x16, of random weights."""
+    torch.manual_seed(0)
+    return CoModGenerator(CoModConfig(resolution=16, fmap_base=128, fmap_max=16, z_dim=16, w_dim=16,
+                                      mapping_fmaps=16)).eval()
+
+
+def gradient(height, width, channels=3):
+    """A plane in each channel, within [-0.9, 0.9]."""
+    y = (torch.arange(height) + 0.5) / max(height, width)
+    x = (torch.arange(width) + 0.5) / max(height, width)
+    y, x = torch.meshgrid(y, x, indexing="ij")
+    planes = [1.6 * x - 0.8, 0.9 - 1.7 * y, 0.8 * x + 0.9 * y - 0.85, torch.full_like(x, 0.3)]
+    return torch.stack(planes[:channels])[None]
+
+
+def hole(height, width, *rects):
+    mask = torch.zeros(1, 1, height, width)
+    for top, left, bottom, right in rects:
+        mask[..., top:bottom, left:right] = 1
+    return mask
+
+
+def one(net, image, mask, seeds=(1,), **options):
+    return next(complete(net, image, mask, list(seeds), **options)).image
