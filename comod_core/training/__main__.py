@@ -20,13 +20,14 @@ from .data import hole_batch
 from .grids import completion_grid, save_grid
 from .loop import Trainer, train
 
-# The recipe of the built-in model: narrow at high resolutions, where line art needs few channels.
+# For the built-in model: narrow at high resolutions, where line art needs few channels; reconstruction alone until the
+# layout stands (a third of the cost of a full step), then adversarial with a strong L1. docs/training.md has the story.
 AVATARS_64 = TrainConfig(
     network=CoModConfig(resolution=64, z_dim=128, w_dim=128, mapping_layers=4, mapping_fmaps=128, fmap_base=512,
                         fmap_max=128, dropout_rate=0.25),
-    total_kimg=400.0, batch=16, r1_gamma=1.0, l1_only_kimg=30.0, l1_warmup_weight=10.0, l1_weight=1.0,
-    l1_warmup_kimg=60.0, noise_mode="none", ema_kimg=3.0,
-    hole_range=(0.0, 0.75), brush_width=(4.0, 12.0), structured_masks=0.4)
+    total_kimg=400.0, batch=8, r1_gamma=1.0, l1_only_kimg=100.0, l1_warmup_weight=25.0, l1_weight=6.0,
+    l1_warmup_kimg=200.0, noise_mode="none", ema_kimg=5.0, hole_range=(0.0, 0.75), brush_width=(4.0, 12.0),
+    structured_masks=0.5, snapshot_minutes=4.0)
 
 
 def main() -> None:

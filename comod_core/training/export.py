@@ -16,8 +16,8 @@ from .config import TrainConfig
 def export(snapshot: str | Path, destination: str | Path, metadata: dict[str, Any]) -> Path:
     """Write the averaged generator and the discriminator of a snapshot as safetensors.
 
-    metadata: name, licence, origin, credits, layout ("aligned" or "free"); the number of images seen and the settings
-    are added. Raises CoModError when the snapshot cannot be read.
+    metadata: name, licence, origin, credits, layout ("aligned" or "free"); the number of steps and the settings of the
+    run are added. Raises CoModError when the snapshot cannot be read.
     """
     try:
         state = torch.load(snapshot, map_location="cpu", weights_only=True)
@@ -27,7 +27,7 @@ def export(snapshot: str | Path, destination: str | Path, metadata: dict[str, An
         discriminator.load_state_dict(state["discriminator"])
     except (RuntimeError, KeyError, OSError, EOFError) as error:
         raise CoModError(f"{snapshot}: not a snapshot of a training run ({error}).") from error
-    facts = metadata | {"images_seen": str(state["step"] * config.batch), "training": config.to_json()}
+    facts = metadata | {"steps": str(state["step"]), "training": config.to_json()}
     return save_networks(destination, {"generator": generator, "discriminator": discriminator}, facts)
 
 
