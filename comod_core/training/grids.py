@@ -29,7 +29,9 @@ def completion_grid(net, images: Tensor, masks: Tensor, seeds: Sequence[int], ps
 
 
 def save_grid(path: str | Path, grid: Tensor, scale: int = 2) -> None:
-    """Write uint8 [H,W,3] as PNG, enlarged by a whole number without smoothing."""
+    """Write uint8 [H,W,3] as PNG or JPEG, by the suffix, enlarged by a whole number without smoothing."""
     picture = Image.fromarray(grid.numpy())
+    kind = "JPEG" if Path(path).suffix.lower() in (".jpg", ".jpeg") else "PNG"
     with atomic_write(path) as file:
-        picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST).save(file, "PNG")
+        enlarged = picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST)
+        enlarged.save(file, kind, quality=92, subsampling=0)
