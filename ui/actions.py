@@ -15,7 +15,7 @@ from . import edits
 from .completing import Results, complete
 from .controls import arguments
 from .jobs import Job, Jobs
-from .layout import Page, brush_for
+from .layout import Page
 from .looks import progress_bar
 from .models import Models
 from .problems import as_html, shown_as_errors
@@ -140,7 +140,7 @@ class Actions:
         page = self._page
         if source is None:
             return {page.source: None, page.editor: None}
-        return {page.source: source, page.editor: gr.ImageEditor(value=editor_value(source), brush=brush_for(source)),
+        return {page.source: source, page.editor: editor_value(source),
                 page.back: gr.Button(interactive=source.previous is not None)}
 
     def _warn(self, job: Job) -> None:

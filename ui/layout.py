@@ -12,7 +12,7 @@ from ..nodes.models import LoadModel
 from ..nodes.pictures import EXAMPLES, example_names
 from .controls import controls, widgets
 from .models import Models
-from .sources import HOLE_COLOUR, HOLE_OPACITY, Source
+from .sources import CANVAS, HOLE_COLOUR, HOLE_OPACITY
 
 TITLE = "# CoMod\nPaint a hole, get several completions of it."
 PICTURE_FILES = ["image", ".tif", ".tiff", ".webp", ".avif"]
@@ -20,7 +20,7 @@ MAIN = ("count", "seed", "psi")
 HOLES = ("hole_min", "hole_max")
 SIDES = ("left", "top", "right", "bottom")
 EDITOR_HEIGHT, RESULTS_HEIGHT = 470, 340
-BRUSH_PART = 14            # the brush's radius is this part of the picture's shorter side
+BRUSH_RADIUS = 36           # pixels of the canvas
 Controls = dict[str, gr.components.Component]
 
 
@@ -75,10 +75,13 @@ def _picture_column() -> dict[str, Any]:
             "clear_hole": gr.Button("Clear hole", size="sm"),
             "back": gr.Button("Back", size="sm", interactive=False),
         }
+    colour = ("#{:02x}{:02x}{:02x}".format(*HOLE_COLOUR), HOLE_OPACITY)
+    brush = gr.Brush(default_size=BRUSH_RADIUS, colors=[colour], default_color=colour, color_mode="fixed")
     editor = gr.ImageEditor(type="pil", format="png", sources=(), transforms=(), layers=False, buttons=[],
-                            brush=brush_for(None), height=EDITOR_HEIGHT, label="Picture and hole", elem_id="editor")
-    examples = gr.Gallery([str(EXAMPLES / f"{name}.png") for name in example_names()], label="Examples", columns=6,
-                          height=112, object_fit="contain", allow_preview=False, interactive=False, elem_id="examples")
+                            canvas_size=CANVAS[::-1], brush=brush, eraser=gr.Eraser(BRUSH_RADIUS),
+                            height=EDITOR_HEIGHT, label="Picture and hole", elem_id="editor")
+    examples = _strip([str(EXAMPLES / f"{name}.png") for name in example_names()], label="Examples", columns=6,
+                      height=112, elem_id="examples")
     with gr.Accordion("Extend the picture (outpainting)", open=False):
         with gr.Row():
             sides = controls(Outpaint, SIDES, min_width=90)
@@ -88,14 +91,12 @@ def _picture_column() -> dict[str, Any]:
 
 def _settings_column(models: Models) -> dict[str, Any]:
     with gr.Row():
-        loader = controls(LoadModel, ["model_name"], dropdown=True, choices=models.names(), value=models.default)
-        complete = controls(Complete, ["count"])
+        loader = controls(LoadModel, ["model_name"], dropdown=True, choices=models.names(), value=models.default,
+                          scale=2, min_width=150)
+        complete = controls(Complete, ["seed"], scale=2, min_width=110)
+        new_seed = gr.Button("New seed", size="sm", scale=1, min_width=70, elem_id="new-seed")
     with gr.Row():
-        with gr.Column(min_width=150), gr.Row(elem_id="seed-row"):
-            complete |= controls(Complete, ["seed"], scale=1, min_width=90)
-            new_seed = gr.Button("New", size="sm", scale=0, min_width=52, elem_id="new-seed")
-        with gr.Column(min_width=150):
-            complete |= controls(Complete, ["psi"])
+        complete |= controls(Complete, ["count", "psi"], min_width=150)
     with gr.Accordion("More settings", open=False):
         others = [name for name in widgets(Complete) if name not in MAIN]
         complete |= controls(Complete, others)
@@ -110,8 +111,7 @@ def _settings_column(models: Models) -> dict[str, Any]:
 
 def _results() -> dict[str, Any]:
     status = gr.HTML(elem_id="status")
-    gallery = gr.Gallery(label="Completions", columns=4, height=190, object_fit="contain", format="png",
-                         allow_preview=False, interactive=False, elem_id="completions")
+    gallery = _strip(None, label="Completions", columns=4, height=180, elem_id="completions")
     slider = gr.ImageSlider(label="Before and after", type="filepath", format="png", max_height=RESULTS_HEIGHT,
                             buttons=["fullscreen"], interactive=False, elem_id="comparison")
     with gr.Row(elem_id="after"):
@@ -120,8 +120,7 @@ def _results() -> dict[str, Any]:
     return {"status": status, "gallery": gallery, "slider": slider, "download": download, "go_on": go_on}
 
 
-def brush_for(source: Source | None) -> gr.Brush:
-    """A brush that suits the size of the picture's copy in the browser."""
-    size = "auto" if source is None else max(2, min(source.display_size) // BRUSH_PART)
-    colour = ("#{:02x}{:02x}{:02x}".format(*HOLE_COLOUR), HOLE_OPACITY)
-    return gr.Brush(default_size=size, colors=[colour], default_color=colour, color_mode="fixed")
+def _strip(pictures: list[str] | None, **properties: Any) -> gr.Gallery:
+    """Pictures to choose one from."""
+    return gr.Gallery(pictures, format="png", fit_columns=False, object_fit="contain", allow_preview=False,
+                      interactive=False, buttons=[], **properties)

@@ -7,15 +7,29 @@ FONT = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "Ubuntu", "Cantarell
 FONT_MONO = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "DejaVu Sans Mono", "monospace"]
 
 CSS = """
-.gradio-container { max-width: 1320px !important; margin: 0 auto; }
+.gradio-container { max-width: 1320px !important; width: 100%; margin: 0 auto; }
 #title { padding: 2px 0 0; }
 #title h1 { font-size: 1.35rem; margin: 0; display: inline; }
 #title p { display: inline; margin-left: .6rem; color: var(--body-text-color-subdued); }
+/* Widths that do not wait for what is in the columns: the editor measures its own only once. */
+#columns { display: grid; grid-template-columns: minmax(0, 6fr) minmax(0, 5fr); }
+@media (max-width: 860px) { #columns { grid-template-columns: minmax(0, 1fr); } }
 #tools { gap: 8px; }
 #tools button, #after button { min-width: 90px; }
 
-/* A control's tooltip: a question mark beside the label that opens under the pointer or the focus. */
-.hint { position: relative; overflow: visible !important; }
+/* A control's tooltip: a question mark beside the label, which opens it under the pointer. */
+.hint, .form:has(.hint), .row:has(.hint), .column:has(.hint) { overflow: visible !important; }
+.hint { position: relative; }
+.hint [data-testid="block-info"].has-info { margin-bottom: var(--spacing-lg); cursor: help; }
+.hint [data-testid="block-info"].has-info::after {
+  content: "?"; display: inline-block; width: 1.25em; margin-left: .4em; border-radius: 50%; text-align: center;
+  font-size: .75em; line-height: 1.25em; color: var(--body-text-color-subdued); border: 1px solid currentColor; }
+.hint .info-text {
+  position: absolute; z-index: 60; left: 6px; right: 6px; top: 34px; min-width: 190px; padding: 8px 10px; margin: 0;
+  border: 1px solid var(--border-color-primary); border-radius: var(--radius-md); box-shadow: var(--shadow-drop-lg);
+  background: var(--background-fill-primary); color: var(--body-text-color); font-size: .85rem;
+  opacity: 0; pointer-events: none; transition: opacity .12s; }
+.hint [data-testid="block-info"]:hover + .info-text { opacity: 1; transition-delay: .2s; }
 
 .progress-track { height: 8px; border-radius: 4px; background: var(--border-color-primary); overflow: hidden; }
 .progress-fill { height: 100%; border-radius: 4px; background: var(--color-accent); transition: width .2s; }

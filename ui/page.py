@@ -50,6 +50,7 @@ def _wire(app: gr.Blocks, page: Page, do: Actions) -> None:
     _on(page.open_mask.upload, do.open_mask, {**source, "file": page.open_mask}, edited)
     _on(page.random_hole.click, do.random_hole, {**source, **page.holes}, edited)
     _on(page.clear_hole.click, do.clear_hole, source, edited)
+    _on(page.editor.clear, do.clear_hole, source, edited)
     _on(page.extend.click, do.extend, {**painted, **page.sides}, edited)
     _on(page.back.click, do.back, source, edited)
     _on(page.gallery.select, do.choose, {"results": page.results}, chosen, gr.SelectData)

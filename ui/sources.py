@@ -1,7 +1,8 @@
 """The picture that is edited and its hole, and what the editor in the browser shows of them.
 
-The browser gets a copy of at most DISPLAY_SIDE pixels a side and gives back what was painted on it. The picture itself
-stays here as a file, so nothing of it is lost on the way, whatever its size and depth.
+The editor has one canvas of CANVAS pixels for every picture, which lies in it as a copy, scaled to fit. (A canvas that
+changes its size with the picture misplaces the layers that come from here.) The browser gives back what was painted on
+the canvas. The picture itself stays here as a file, so nothing of it is lost on the way, whatever its size and depth.
 """
 from __future__ import annotations
 
@@ -19,7 +20,8 @@ from ..comod_core.errors import CoModError
 from ..comod_core.images import Picture, open_picture, to_integers
 from ..comod_core.masks import to_size
 
-DISPLAY_SIDE = 1536
+CANVAS = (768, 1024)                # height and width
+MARGIN_COLOUR = (236, 238, 242)     # of the canvas around the picture
 HOLE_COLOUR = (255, 45, 120)
 HOLE_OPACITY = 0.6
 HOLE = 0.5                          # mask values above it are hole
@@ -40,10 +42,11 @@ class Source:
     previous: Source | None = None
 
     @property
-    def display_size(self) -> tuple[int, int]:
-        """(h, w) of the copy in the browser."""
-        scale = min(1.0, DISPLAY_SIDE / max(self.size))
-        return tuple(max(1, round(side * scale)) for side in self.size)
+    def frame(self) -> tuple[int, int, int, int]:
+        """Where the copy is on the canvas: top, left, height, width."""
+        scale = min(canvas / side for canvas, side in zip(CANVAS, self.size, strict=True))
+        height, width = (max(1, round(side * scale)) for side in self.size)
+        return (CANVAS[0] - height) // 2, (CANVAS[1] - width) // 2, height, width
 
     def with_hole(self, hole: Tensor | None) -> Source:
         """The same picture with another hole. Raises CoModError when the hole is of another shape."""
@@ -72,49 +75,48 @@ def named(reader: Any, path: str | Path) -> Any:
 
 
 def editor_value(source: Source) -> dict[str, Any]:
-    """What the editor shows: the picture's copy, and its hole as a layer of colour."""
-    layers = [] if source.hole is None else [_layer(_shown(source))]
-    return {"background": display_copy(source), "layers": layers, "composite": None}
+    """What the editor shows: the picture's copy, and its hole as a layer of colour (clear where there is none)."""
+    layer = np.zeros((*CANVAS, 4), np.uint8)
+    top, left, height, width = source.frame
+    layer[top:top + height, left:left + width][_shown(source)[0, 0].numpy() > 0] = (*HOLE_COLOUR, _OPAQUE)
+    return {"background": _copy(source), "layers": [Image.fromarray(layer)], "composite": None}
 
 
-def display_copy(source: Source) -> Image.Image:
-    """8 bits, RGB or RGBA, of `source.display_size`."""
+def _copy(source: Source) -> Image.Image:
+    """The canvas with the picture on it, RGBA of 8 bits."""
     values = to_integers(read(source.path).image)
-    picture = Image.fromarray(values[..., 0] if values.shape[-1] == 1 else values)
-    picture = picture if picture.mode == "RGBA" else picture.convert("RGB")
-    height, width = source.display_size
-    return picture if picture.size == (width, height) else picture.resize((width, height), Image.Resampling.LANCZOS)
+    picture = Image.fromarray(values[..., 0] if values.shape[-1] == 1 else values).convert("RGBA")
+    top, left, height, width = source.frame
+    canvas = Image.new("RGBA", CANVAS[::-1], (*MARGIN_COLOUR, 255))
+    canvas.paste(picture.resize((width, height), Image.Resampling.LANCZOS), (left, top))
+    return canvas
 
 
 def painted_hole(source: Source, editor: dict[str, Any] | None) -> Tensor:
     """The hole [1,1,H,W] in [0,1] at the picture's size: `source.hole` with what the brush and the eraser changed.
 
-    editor: the editor's value; its layers are RGBA pictures, opaque where painted.
+    editor: the editor's value; its layers are RGBA pictures of the canvas, opaque where painted.
     """
-    layers = [np.asarray(layer.convert("RGBA"))[..., 3] for layer in (editor or {}).get("layers") or []]
-    layers = [torch.from_numpy(layer > _OPAQUE // 2)[None, None].float() for layer in layers]
-    painted = torch.zeros(1, 1, *source.display_size)
-    for layer in layers:
-        painted = torch.maximum(painted, F.interpolate(layer, source.display_size, mode="nearest"))
-    hole = _enlarged(painted, source.size)
-    if source.hole is None:
-        return hole
-    changed = F.interpolate((painted != _shown(source)).float(), source.size, mode="nearest")
-    return torch.where(changed > 0, hole, source.hole)
-
-
-def _enlarged(painted: Tensor, size: tuple[int, int]) -> Tensor:
-    if tuple(painted.shape[-2:]) == size:
-        return painted
-    return (F.interpolate(painted, size, mode="bilinear", align_corners=False) > HOLE).float()
+    painted = torch.zeros(1, 1, *CANVAS)
+    for layer in (editor or {}).get("layers") or []:
+        alpha = torch.from_numpy(np.asarray(layer.convert("RGBA").resize(CANVAS[::-1]))[..., 3] > _OPAQUE // 2)
+        painted = torch.maximum(painted, alpha.float())
+    top, left, height, width = source.frame
+    painted = painted[..., top:top + height, left:left + width]
+    changed = (painted != _shown(source)).float()
+    if height >= source.size[0]:
+        hole, touched = F.interpolate(painted, source.size, mode="area"), F.adaptive_max_pool2d(changed, source.size)
+    else:
+        hole = F.interpolate(painted, source.size, mode="bilinear", align_corners=False)
+        touched = F.interpolate(changed, source.size, mode="nearest")
+    before = torch.zeros_like(hole) if source.hole is None else source.hole
+    return torch.where(touched > 0, (hole > HOLE).float(), before)
 
 
 def _shown(source: Source) -> Tensor:
-    """The source's hole as the editor's layer has it: 0 or 1, at the size of the display."""
-    return (to_size(source.hole, source.display_size) > HOLE).float()
-
-
-def _layer(painted: Tensor) -> Image.Image:
-    pixels = np.zeros((*painted.shape[-2:], 4), np.uint8)
-    pixels[painted[0, 0].numpy() > 0] = (*HOLE_COLOUR, _OPAQUE)
-    return Image.fromarray(pixels)
+    """The source's hole as the editor's layer has it: 0 or 1, [1,1,h,w] of the frame."""
+    size = source.frame[2:]
+    if source.hole is None:
+        return torch.zeros(1, 1, *size)
+    hole = (source.hole > HOLE).float()
+    return F.interpolate(hole, size, mode="nearest") if size[0] >= source.size[0] else to_size(hole, size)
