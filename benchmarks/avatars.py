@@ -22,14 +22,13 @@ from torch import Tensor
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from comod_core.training.avatars import load_avatars  # noqa: E402
-
 from comod_core import load_model, masks  # noqa: E402
 from comod_core.completion import complete  # noqa: E402
 from comod_core.files import atomic_write, sha256_of  # noqa: E402
 from comod_core.loading import find_model  # noqa: E402
 from comod_core.metrics import frechet_distance  # noqa: E402
 from comod_core.metrics.lite0 import Lite0  # noqa: E402
+from comod_core.training.avatars import load_avatars  # noqa: E402
 from comod_core.training.grids import completion_grid, save_grid  # noqa: E402
 
 SIDES = ("left", "right", "top", "bottom")
