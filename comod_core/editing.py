@@ -227,10 +227,20 @@ def _prepare(net, image: Tensor, mask: Tensor | None, options: Options | None) -
 def _finish(net, photo: Photo, style: Style, mask: Tensor | None, step: _Steps,
             warnings: Sequence[str] = ()) -> Edit:
     """Decode and blend back. Strength and place are in the style; the mask says where the photo may change."""
-    if mask is not None and not warnings and not bool((mask > photos.HOLE).any()):
-        warnings = ["the mask is empty (nothing above 0.5), so the photo stays as it is."]
     tiles = stylemaps.decode(net, style, progress=step)
-    return Edit(photos.blend_back(photo, tiles, mask), tiles, style, tuple(warnings))
+    return Edit(photos.blend_back(photo, tiles, mask), tiles, style, tuple(warnings or _remarks(photo, mask)))
+
+
+def _remarks(photo: Photo, mask: Tensor | None) -> list[str]:
+    if mask is None:
+        return []
+    total, seen = ((part > photos.HOLE).sum().item() for part in (mask, mask[(..., *photo.seen.slices)]))
+    if not total:
+        return ["the mask is empty (nothing above 0.5), so the photo stays as it is."]
+    if seen < total:
+        return [f"{100 - 100 * seen / total:.0f}% of the mask lies outside of the square that the model sees; there "
+                "the photo stays as it is. Use another strategy or box."]
+    return []
 
 
 def _alike(photo: Photo, reference: Tensor) -> Options:

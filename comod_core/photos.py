@@ -158,9 +158,12 @@ def to_model(photo: Photo, mask: Tensor) -> Tensor:
 def to_photo(photo: Photo, mask: Tensor) -> Tensor:
     """A mask at the model's size as one of the photo: [N,1,R,R] -> [N,1,H,W], smooth where it is enlarged."""
     rows, columns = _within(photo)
+    inside = to_model(photo, torch.ones(photo.size))[0, 0]
+    weight = enlarge(inside, photo.box.side).clamp_min(0.05)  # so that nothing fades at the photo's own edges
     whole = torch.zeros(len(mask), 1, *photo.size)
     for target, plane in zip(whole[:, 0], mask[:, 0].cpu().float(), strict=True):
-        target[photo.seen.slices] = enlarge(plane, photo.box.side)[rows, columns].clamp(0, 1)
+        grown = enlarge(plane * inside, photo.box.side) / weight
+        target[photo.seen.slices] = grown[rows, columns].clamp(0, 1)
     return whole
 
 

@@ -74,8 +74,12 @@ def truncate(style_map: Tensor, w_avg: Tensor, psi: float) -> Tensor:
 
 
 def expand(net, style: Style) -> list[Tensor]:
-    """The levels of a style: of a map its resized copies, of levels themselves."""
-    return net.expand(style) if isinstance(style, Tensor) else list(style)
+    """The levels of a style: of maps [N,C,s,s] their resized copies, each made on its own; of levels themselves."""
+    if not isinstance(style, Tensor):
+        return list(style)
+    if style.ndim != 4 or len(style) < 2:
+        return net.expand(_row(style, 0) if style.ndim == 4 else style)
+    return [torch.cat(rows) for rows in zip(*(net.expand(_row(style, i)) for i in range(len(style))), strict=True)]
 
 
 def lerp(a: Style, b: Style, t: float) -> Style:
@@ -165,11 +169,18 @@ def decode(net, style: Style, *, progress: Progress | None = None) -> Tensor:
     place = net.w_avg.device, net.w_avg.dtype
     pictures, count = [], max(len(level) for level in levels)
     for i in range(count):
-        row = [(level[i:i + 1] if len(level) > 1 else level).to(*place) for level in levels]
+        row = [_row(level, i).to(*place) for level in levels]
         pictures.append(net.decode(row[0] if isinstance(style, Tensor) else row).to("cpu", torch.float32))
         if progress:
             progress(i + 1, count, None)
     return torch.cat(pictures)
+
+
+def _row(x: Tensor, i: int) -> Tensor:
+    """Row i of [N,...] or the only one, in one layout whatever x has been through: kernels are chosen by it, and so are
+    the last bits. (A view with a new first axis passes for channels-last and yet is not treated as such.)
+    """
+    return (x[i:i + 1] if len(x) > 1 else x).clone(memory_format=torch.channels_last)
 
 
 def fractions(count: int) -> list[float]:

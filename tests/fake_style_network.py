@@ -1,4 +1,4 @@
-"""A network with StyleMapGAN's methods whose style map is the picture itself, reduced: what happens to it can be seen."""
+"""A network with StyleMapGAN's methods whose style map is the picture itself, reduced: what happens can be seen."""
 import torch
 import torch.nn.functional as F
 

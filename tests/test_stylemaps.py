@@ -7,7 +7,19 @@ import torch
 from comod_core import stylemaps
 from comod_core.errors import CoModError
 from comod_core.networks import StyleMapConfig, StyleMapGAN
-from comod_core.stylemaps import Patch, blend, decode, expand, interpolate, lerp, mix, moved, sample, transplant, truncate
+from comod_core.stylemaps import (
+    Patch,
+    blend,
+    decode,
+    expand,
+    interpolate,
+    lerp,
+    mix,
+    moved,
+    sample,
+    transplant,
+    truncate,
+)
 
 
 @pytest.fixture(scope="module")
