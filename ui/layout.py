@@ -81,8 +81,8 @@ def _picture_column() -> dict[str, Any]:
                             canvas_size=CANVAS[::-1], brush=brush, eraser=gr.Eraser(BRUSH_RADIUS),
                             height=EDITOR_HEIGHT, label="Picture and hole", elem_id="editor")
     examples = _strip([str(EXAMPLES / f"{name}.png") for name in example_names()], label="Examples", columns=6,
-                      height=112, elem_id="examples")
-    with gr.Accordion("Extend the picture (outpainting)", open=False):
+                      height=140, elem_id="examples")
+    with gr.Accordion("Extend the picture (outpainting)", open=False, elem_id="outpainting"):
         with gr.Row():
             sides = controls(Outpaint, SIDES, min_width=90)
         extend = gr.Button("Extend", size="sm", elem_id="extend")
@@ -97,7 +97,7 @@ def _settings_column(models: Models) -> dict[str, Any]:
         new_seed = gr.Button("New seed", size="sm", scale=1, min_width=70, elem_id="new-seed")
     with gr.Row():
         complete |= controls(Complete, ["count", "psi"], min_width=150)
-    with gr.Accordion("More settings", open=False):
+    with gr.Accordion("More settings", open=False, elem_id="more"):
         others = [name for name in widgets(Complete) if name not in MAIN]
         complete |= controls(Complete, others)
         loader |= controls(LoadModel, ["precision"])
@@ -111,12 +111,12 @@ def _settings_column(models: Models) -> dict[str, Any]:
 
 def _results() -> dict[str, Any]:
     status = gr.HTML(elem_id="status")
-    gallery = _strip(None, label="Completions", columns=4, height=180, elem_id="completions")
-    slider = gr.ImageSlider(label="Before and after", type="filepath", format="png", max_height=RESULTS_HEIGHT,
-                            buttons=["fullscreen"], interactive=False, elem_id="comparison")
+    gallery = _strip(None, label="Completions", columns=4, height=190, elem_id="completions")
     with gr.Row(elem_id="after"):
         download = gr.DownloadButton("Download PNG", size="sm", interactive=False, elem_id="download")
         go_on = gr.Button("Continue with this", size="sm", interactive=False, elem_id="go-on")
+    slider = gr.ImageSlider(label="Before and after", type="filepath", format="png", max_height=RESULTS_HEIGHT,
+                            buttons=["fullscreen"], interactive=False, elem_id="comparison")
     return {"status": status, "gallery": gallery, "slider": slider, "download": download, "go_on": go_on}
 
 

@@ -14,13 +14,17 @@ CSS = """
 /* Widths that do not wait for what is in the columns: the editor measures its own only once. */
 #columns { display: grid; grid-template-columns: minmax(0, 6fr) minmax(0, 5fr); }
 @media (max-width: 860px) { #columns { grid-template-columns: minmax(0, 1fr); } }
+@media (max-width: 520px) { #editor { height: 350px !important; } }
 #tools { gap: 8px; }
 #tools button, #after button { min-width: 90px; }
+#new-seed { align-self: center; height: 38px; }
+#more .form { display: grid; grid-template-columns: repeat(auto-fill, minmax(220px, 1fr)); }
+#examples .grid-wrap, #completions .grid-wrap { padding-top: 30px; }
 
 /* A control's tooltip: a question mark beside the label, which opens it under the pointer. */
 .hint, .form:has(.hint), .row:has(.hint), .column:has(.hint) { overflow: visible !important; }
 .hint { position: relative; }
-.hint [data-testid="block-info"].has-info { margin-bottom: var(--spacing-lg); cursor: help; }
+.hint [data-testid="block-info"].has-info { margin-bottom: var(--spacing-lg); cursor: help; white-space: nowrap; }
 .hint [data-testid="block-info"].has-info::after {
   content: "?"; display: inline-block; width: 1.25em; margin-left: .4em; border-radius: 50%; text-align: center;
   font-size: .75em; line-height: 1.25em; color: var(--body-text-color-subdued); border: 1px solid currentColor; }
