@@ -17,7 +17,7 @@ import comod_core
 
 ROOT = Path(__file__).resolve().parent.parent
 # Modules of a distribution whose name they do not have, and modules that only the surroundings can bring.
-DISTRIBUTIONS = {"PIL": "pillow", "cv2": "opencv-python-headless"}
+DISTRIBUTIONS = {"PIL": "pillow", "cv2": "opencv-python-headless", "sklearn": "scikit-learn", "gradio_client": "gradio"}
 COMFYUI = {"comfy", "comfy_api", "folder_paths"}
 STAND_IN = """#!/bin/sh
 case "$*" in
@@ -157,13 +157,15 @@ def sources() -> list[Path]:
 
 
 def imported(path: Path) -> set[str]:
-    """Top-level names of the absolute imports of a file."""
+    """Top-level names of the absolute imports of a file, those of pytest.importorskip included."""
     names = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             names |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and not node.level:
             names.add(node.module.split(".")[0])
+        elif isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "importorskip":
+            names.add(node.args[0].value.split(".")[0])
     return names
 
 
