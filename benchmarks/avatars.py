@@ -12,6 +12,7 @@ import argparse
 import json
 import platform
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -29,7 +30,7 @@ from comod_core.loading import find_model  # noqa: E402
 from comod_core.metrics import frechet_distance  # noqa: E402
 from comod_core.metrics.lite0 import Lite0  # noqa: E402
 from comod_core.training.avatars import load_avatars  # noqa: E402
-from comod_core.training.grids import completion_grid, save_grid  # noqa: E402
+from comod_core.training.grids import save_grid  # noqa: E402
 
 SIDES = ("left", "right", "top", "bottom")
 HOLES = {
@@ -59,9 +60,9 @@ def _opencv(image: Tensor, mask: Tensor, method: int) -> Tensor:
     return torch.from_numpy(filled).permute(2, 0, 1)
 
 
-def comod(net, image: Tensor, mask: Tensor, seeds: list[int]) -> list[Tensor]:
-    """uint8 completions [3,R,R] through the very function that every door uses."""
-    results = complete(net, image[None].float() / 127.5 - 1, mask, seeds, size_strategy="original", feather=0)
+def comod(net, image: Tensor, mask: Tensor, seeds: Sequence[int]) -> list[Tensor]:
+    """uint8 completions [3,R,R] through the very function that every door uses, with its defaults."""
+    results = complete(net, image[None].float() / 127.5 - 1, mask, seeds)
     return [((r.image[0] + 1) * 127.5).round().to(torch.uint8) for r in results]
 
 
@@ -99,7 +100,7 @@ def run(net, real: Tensor) -> dict[str, dict]:
 
 def markdown(result: dict) -> str:
     lines = [f"Model {result['model']} (SHA-256 {result['sha256'][:16]}), {result['count']} held-out avatars of 64x64, "
-             f"one seed a picture, psi 1, dropout on; {result['machine']}.", ""]
+             f"one seed a picture, defaults of `complete`; {result['machine']}.", ""]
     for name, rows in result["table"].items():
         if not isinstance(rows, dict):
             lines += [f"{name}: {rows}", ""]
@@ -117,7 +118,9 @@ def contact_sheet(net, real: Tensor, path: Path) -> None:
     boxes = [masks.box(64, 20, 12, 30, 40), masks.half(64, "right"), masks.half(64, "bottom"), masks.half(64, "top"),
              masks.half(64, "left"), masks.box(64, 10, 8, 34, 48)]
     holes = boxes + [masks.free_form(64, seed, (0.3, 0.6), brush_width=(4, 12)) for seed in (1, 2)]
-    save_grid(path, completion_grid(net, real[:8].float() / 127.5 - 1, torch.cat(holes), range(6)))
+    rows = [torch.cat([image, torch.where(hole[0] > 0, 172, image), *comod(net, image, hole, range(6))], dim=2)
+            for image, hole in zip(real, holes, strict=False)]
+    save_grid(path, torch.cat(rows, dim=1).permute(1, 2, 0).contiguous())
 
 
 def main() -> None:
