@@ -1,0 +1,62 @@
+// From a seed to pixels.
+import { createHash } from 'node:crypto';
+
+import { createAvatar } from '@dicebear/core';
+import { Resvg } from '@resvg/resvg-js';
+
+import { styleOf } from './styles.mjs';
+
+const HELDOUT_BYTES = 32; // of the 256 values of a byte: one drawing in eight is held out
+
+/**
+ * The avatar of one seed: {svg, attributes}. The same split, style and seed give the same drawing on every machine.
+ * A drawing's own text decides its split, and a seed draws again until it fits, so no drawing is in two splits.
+ */
+export function draw(split, name, seed) {
+  const { style, choices } = styleOf(name);
+  for (let attempt = 0; ; attempt++) {
+    const avatar = createAvatar(style, drawOptions(choices, `${seed}/${attempt}`));
+    const svg = avatar.toString();
+    if (splitOf(svg) === split) return { svg, attributes: attributesOf(avatar) };
+  }
+}
+
+// dicebear's own generator is not used: neighbouring seeds get related draws from it, and far seeds sometimes the same.
+function drawOptions(choices, seed) {
+  const options = { backgroundType: ['solid'], backgroundRotation: [0] };
+  for (const [name, choice] of Object.entries(choices)) {
+    const uniform = digest(`${seed}/${name}`).readUInt32LE(0) / 2 ** 32;
+    options[name] = Array.isArray(choice) ? [choice[Math.floor(uniform * choice.length)]] : 100 * (100 * uniform < choice);
+  }
+  return options;
+}
+
+function splitOf(svg) {
+  return digest(svg.replace(/<!--.*?-->/g, ''))[0] < HELDOUT_BYTES ? 'heldout' : 'train';
+}
+
+function digest(text) {
+  return createHash('sha256').update(text).digest();
+}
+
+function attributesOf(avatar) {
+  const { primaryBackgroundColor, secondaryBackgroundColor, backgroundType, backgroundRotation, ...drawn } = avatar.toJson().extra;
+  return { backgroundColor: primaryBackgroundColor, ...drawn };
+}
+
+/** A rendering of an SVG `width` pixels wide; its `.pixels` are RGBA, one byte a value. */
+export function rasterise(svg, width) {
+  return new Resvg(svg, { fitTo: { mode: 'width', value: width }, font: { loadSystemFonts: false } }).render();
+}
+
+/** Mean over blocks of 2x2 pixels: RGBA of 2 size x 2 size to RGB of size x size, written into `target` at `offset`. */
+export function halve(rgba, size, target, offset) {
+  const row = 8 * size;
+  for (let y = 0, out = offset; y < size; y++) {
+    for (let x = 0, at = 2 * y * row; x < size; x++, at += 8) {
+      for (let c = at; c < at + 3; c++) {
+        target[out++] = (rgba[c] + rgba[c + 4] + rgba[c + row] + rgba[c + row + 4] + 2) >> 2;
+      }
+    }
+  }
+}

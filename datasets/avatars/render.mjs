@@ -1,0 +1,128 @@
+#!/usr/bin/env node
+// Renders seeded avatars into images.npy, attributes.jsonl and meta.json; README.md describes files and options.
+import fs from 'node:fs';
+import path from 'node:path';
+import { Worker } from 'node:worker_threads';
+
+import { NpyWriter } from './npy.mjs';
+import { readOptions, UsageError } from './options.mjs';
+import { CLASSES, markParts } from './parts.mjs';
+import { png } from './png.mjs';
+import { creditOf, loadStyles } from './styles.mjs';
+
+const CHUNK = 128; // pictures a message
+const PACKAGES = ['@dicebear/core', '@dicebear/collection', '@resvg/resvg-js'];
+
+/** Picture `i` of a set: its style and its seed. The seed names the split, so no seed is in two splits. */
+function itemAt({ styles, split }, i) {
+  const style = styles[i % styles.length];
+  return { style, seed: `${split}-${style}-${Math.floor(i / styles.length)}` };
+}
+
+/** Runs all chunks on worker threads and hands each result to `receive(result)`, in any order. */
+function runWorkers(options, receive) {
+  let next = 0;
+  const employ = () => new Promise((resolve, reject) => {
+    const worker = new Worker(new URL('./worker.mjs', import.meta.url), { workerData: options });
+    const give = () => {
+      if (next >= options.count) return worker.terminate().then(resolve);
+      const first = next;
+      next = Math.min(first + CHUNK, options.count);
+      return worker.postMessage({ first, items: Array.from({ length: next - first }, (_, k) => itemAt(options, first + k)) });
+    };
+    worker.on('error', reject);
+    worker.on('message', (result) => {
+      try {
+        receive(result);
+        give();
+      } catch (error) {
+        reject(error);
+      }
+    });
+    give();
+  });
+  return Promise.all(Array.from({ length: Math.min(options.workers, Math.ceil(options.count / CHUNK)) }, employ));
+}
+
+/** Files of one folder that are written under temporary names and appear together when all of them are whole. */
+class Output {
+  constructor(folder) {
+    this.folder = folder;
+    this.names = [];
+    fs.mkdirSync(folder, { recursive: true });
+  }
+
+  /** The temporary path of `name`. */
+  path(name) {
+    if (!this.names.includes(name)) this.names.push(name);
+    return path.join(this.folder, `${name}.${process.pid}.tmp`);
+  }
+
+  /** Renames all files. The one named first vanishes first and comes back last: where it is, the others fit it. */
+  publish() {
+    fs.rmSync(path.join(this.folder, this.names[0]), { force: true });
+    for (const name of [...this.names].reverse()) {
+      fs.renameSync(this.path(name), path.join(this.folder, name));
+    }
+  }
+
+  discard() {
+    for (const name of this.names) fs.rmSync(this.path(name), { force: true });
+  }
+}
+
+async function render(options, output) {
+  const { count, size, parts } = options;
+  const images = new NpyWriter(output.path('images.npy'), [count, size, size, 3]);
+  const labels = parts ? new NpyWriter(output.path('labels.npy'), [count, size, size]) : null;
+  const attributes = new Array(count);
+  let done = 0;
+  await runWorkers(options, (result) => {
+    images.write(result.first, result.images);
+    labels?.write(result.first, result.labels);
+    result.attributes.forEach((drawn, k) => {
+      attributes[result.first + k] = JSON.stringify(drawn);
+      const at = 3 * size * size * k;
+      if (result.first + k < options.png) {
+        fs.writeFileSync(output.path(`${drawn.seed}.png`), png(result.images.subarray(at, at + 3 * size * size), size));
+      }
+    });
+    done += result.attributes.length;
+    console.log(`${done}/${count}`);
+  });
+  images.close();
+  labels?.close();
+  fs.writeFileSync(output.path('attributes.jsonl'), `${attributes.join('\n')}\n`);
+  fs.writeFileSync(output.path('meta.json'), `${JSON.stringify(metaOf(options), null, 2)}\n`);
+  output.publish();
+}
+
+function metaOf({ split, styles, count, size, parts }) {
+  const manifest = (name) => fs.readFileSync(new URL(`./node_modules/${name}/package.json`, import.meta.url), 'utf8');
+  return {
+    split, styles, count, size, ...(parts ? { classes: CLASSES } : {}),
+    versions: Object.fromEntries(PACKAGES.map((name) => [name, JSON.parse(manifest(name)).version])),
+    credits: styles.map(creditOf),
+  };
+}
+
+async function main() {
+  const options = readOptions(process.argv.slice(2));
+  await loadStyles(options.styles);
+  if (options.parts) {
+    await Promise.all(options.styles.map(markParts)).catch((error) => { throw new UsageError(error.message); });
+  }
+  const output = new Output(options.out);
+  const started = performance.now();
+  await render(options, output).catch((error) => {
+    output.discard();
+    throw error;
+  });
+  const each = (performance.now() - started) / options.count;
+  console.log(`${options.count} pictures of ${options.size}x${options.size} in ${options.out}, ${each.toFixed(1)} ms each`);
+}
+
+main().catch((error) => {
+  console.error(error instanceof UsageError ? error.message : error);
+  process.exit(error instanceof UsageError ? 2 : 1);
+});
