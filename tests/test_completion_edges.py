@@ -3,6 +3,8 @@ import pytest
 import torch
 from fake_network import FakeNetwork, flat, gradient, hole, one, plane
 
+from comod_core.blending import match_color
+
 
 @pytest.mark.parametrize("strategy", ["crop", "whole"])
 @pytest.mark.parametrize("feather", [0, 1, 5.5, 12])
@@ -93,3 +95,15 @@ def test_color_match_follows_the_border_locally():
     error = (one(FakeNetwork(halves, 64), image, mask, feather=0) - image)[0, 0]
     assert error[32, 12:14].abs().max() < 0.03 and error[32, 50:52].abs().max() < 0.03
     assert error[32, 32] - error[32, 31] > 0.2
+
+
+def test_color_match_is_bounded_where_common_and_local_part_add_up():
+    hidden, band = torch.zeros(64, 64, dtype=torch.bool), torch.zeros(64, 64, dtype=torch.bool)
+    hidden[16:48, 16:48] = True
+    band[16:48, 16:48] = True
+    band[18:46, 18:46] = False
+    reference = torch.full((3, 64, 64), 0.28)
+    reference[..., 32:] = 0.45
+    moved = match_color(torch.zeros(3, 64, 64), reference, hidden, band)
+    assert moved.abs().max() == pytest.approx(0.3) and not moved[:, ~hidden].any()
+    assert (moved[:, 16:48, 16:32] > 0.2).all()
