@@ -2,7 +2,9 @@
 from __future__ import annotations
 
 import argparse
+import json
 import re
+import struct
 from functools import cache
 from pathlib import Path
 
@@ -13,12 +15,18 @@ import torch
 from comod_core import stylemaps
 from comod_core.checkpoints import convert, import_checkpoint
 from comod_core.checkpoints.pickles import read_torch
-from comod_core.checkpoints.store import load_networks, read_header
+from comod_core.checkpoints.store import load_networks, read_header, save_networks
 from comod_core.checkpoints.stylemap import import_stylemap, infer_config
 from comod_core.cli import main
 from comod_core.errors import CoModError
 from comod_core.loading import load_model
-from comod_core.networks import StyleMapConfig, StyleMapDiscriminator, StyleMapGAN
+from comod_core.networks import (
+    CoModConfig,
+    CoModDiscriminator,
+    StyleMapConfig,
+    StyleMapDiscriminator,
+    StyleMapGAN,
+)
 from comod_core.stylemaps import Patch, blend, decode, lerp, mix, transplant, truncate
 
 DATA = Path(__file__).parent.parent / "data"
@@ -289,3 +297,33 @@ def test_a_checkpoint_of_something_else_is_no_stylemapgan(tmp_path):
     torch.save({"g_ema": {"conv.weight": torch.ones(1)}, "e_ema": {}}, tmp_path / "net.pt")
     with pytest.raises(CoModError, match="recognised as .*no StyleMapGAN.*not supported"):
         import_checkpoint(tmp_path / "net.pt")
+
+
+# CoMod's own files of this architecture.
+
+@pytest.mark.parametrize(("values", "words"), [
+    ({"channels": [16] * 1000}, "too large"), ({"channels": [16, 16, 16, 1 << 30]}, "too large"),
+    ({"channels": [16, 16, 16, "16"]}, "impossible"), ({"channels": 7}, "impossible"), ({"channels": {}}, "impossible"),
+    ({"resolution": 64}, "impossible"), ({"mapping_layers": 10 ** 9}, "too large"),
+    ({"mapping_layers": 7}, "do not fit"), ({"small": True}, "do not fit"), ({"fmap_max": 8}, "unknown")])
+def test_damaged_configurations(values, words, tmp_path):
+    path = convert(GOLDEN, tmp_path / "net.safetensors")
+    content = path.read_bytes()
+    length = struct.unpack("<Q", content[:8])[0]
+    header = json.loads(content[8:8 + length])
+    header["__metadata__"]["config"] = json.dumps({**json.loads(header["__metadata__"]["config"]), **values})
+    text = json.dumps(header).encode()
+    path.write_bytes(struct.pack("<Q", len(text)) + text + content[8 + length:])
+    with pytest.raises(CoModError, match=words) as caught:
+        load_networks(path)
+    assert str(path) in str(caught.value)
+
+
+def test_networks_of_two_architectures_are_not_saved_together(tmp_path):
+    net, critic = StyleMapGAN(FULL), StyleMapDiscriminator(FULL)
+    other = CoModDiscriminator(CoModConfig(resolution=32, fmap_base=128, fmap_max=8, z_dim=8, w_dim=8, mapping_fmaps=8))
+    for wrong, words in (({"generator": net, "discriminator": other}, "no discriminator of stylemapgan"),
+                         ({"generator": critic}, "no generator"), ({"generator": torch.nn.Linear(1, 1)}, "no known")):
+        with pytest.raises(CoModError, match=words):
+            save_networks(tmp_path / "net.safetensors", wrong)
+    assert not list(tmp_path.iterdir())
