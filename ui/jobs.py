@@ -12,6 +12,7 @@ import torch
 
 from ..nodes.host import Interrupted, host
 
+WAITING = 4
 log = logging.getLogger("comod")
 
 
@@ -29,11 +30,13 @@ class Job:
 
     The loop ends when the work does, or after `stop()` once the step under way is done. An exception of the work comes
     out of the loop. A loop that is left early stops the work. `warnings`: what the core logged as such meanwhile.
+    The work waits when it is WAITING steps ahead of the loop, for pictures may be large.
     """
 
     def __init__(self, work: Callable[[], object]):
         self._work = work
-        self._reports: queue.SimpleQueue[Step | BaseException | None] = queue.SimpleQueue()
+        self._reports: queue.Queue[Step | BaseException | None] = queue.Queue(WAITING)
+        self._left = threading.Event()
         self._stop = threading.Event()
         self.warnings: list[str] = []
 
@@ -54,6 +57,7 @@ class Job:
                     raise report
                 yield report
         finally:
+            self._left.set()
             self.stop()
 
     def _run(self) -> None:
@@ -63,13 +67,19 @@ class Job:
         except Interrupted:
             pass
         except BaseException as problem:
-            self._reports.put(problem)
-        self._reports.put(None)
+            self._put(problem)
+        self._put(None)
 
     def _report(self, done: int, total: int, picture: torch.Tensor | None) -> None:
-        self._reports.put(Step(done, total, picture))
+        self._put(Step(done, total, picture))
         if self.stopped:
             raise Interrupted
+
+    def _put(self, report: Step | BaseException | None) -> None:
+        """Hand over to the loop; to nobody when it was left."""
+        while not self._left.is_set():
+            with contextlib.suppress(queue.Full):
+                return self._reports.put(report, timeout=0.2)
 
     @contextlib.contextmanager
     def _collected_warnings(self) -> Iterator[None]:
