@@ -41,3 +41,20 @@ class FakeStyleNetwork:
         assert len(levels[-1]) == 1 and levels[-1].shape[-1] == self.resolution
         self.decoded += 1
         return levels[-1] + self.error
+
+
+def photo(height=50, width=40, channels=3, n=1, seed=0):
+    """Noise, [n,channels,height,width] in [-1,1]."""
+    return torch.rand(n, channels, height, width, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+
+
+def flat(value, height=32, width=32, channels=3):
+    """One colour, [1,channels,height,width]."""
+    return torch.full((1, channels, height, width), float(value))
+
+
+def box(top, left, bottom, right, height=50, width=40):
+    """A mask [1,1,height,width], 1 in the rectangle."""
+    mask = torch.zeros(1, 1, height, width)
+    mask[..., top:bottom, left:right] = 1
+    return mask

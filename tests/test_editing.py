@@ -18,7 +18,7 @@ from comod_core.latents import sample
 from comod_core.loading import load_model
 from comod_core.networks import CoModConfig, CoModGenerator
 from comod_core.photos import Options, prepare
-from tests.fake_style_network import FakeStyleNetwork
+from tests.fake_style_network import FakeStyleNetwork, box, flat, photo
 
 DATA = Path(__file__).parent / "data"
 SHARP = Options(feather=0, color_match=False)
@@ -34,42 +34,7 @@ def fake():
     return FakeStyleNetwork()
 
 
-def photo(height=50, width=40, channels=3, n=1, seed=0):
-    return torch.rand(n, channels, height, width, generator=torch.Generator().manual_seed(seed)) * 2 - 1
-
-
-def flat(value, height=32, width=32, channels=3):
-    return torch.full((1, channels, height, width), float(value))
-
-
-def box(top, left, bottom, right, height=50, width=40):
-    mask = torch.zeros(1, 1, height, width)
-    mask[..., top:bottom, left:right] = 1
-    return mask
-
-
-# What the model sees.
-
-@pytest.mark.parametrize(("options", "expected"), [
-    (Options(), Box(0, -5, 50)), (Options("square"), Box(5, 0, 40)), (Options(box=Box(3, 4, 20)), Box(3, 4, 20)),
-    (Options("crop"), Box(0, 0, 32)), (Options("crop", context=2), Box(0, -5, 50)),
-    (Options("square", box=Box(-9, 30, 20)), Box(-9, 30, 20))])
-def test_boxes(fake, options, expected):
-    assert prepare(fake, photo(), box(5, 5, 15, 15), options).box == expected
-
-
-def test_a_photo_of_the_models_size_is_seen_as_it_is(fake):
-    image = photo(32, 32)
-    for strategy in ("whole", "square", "original"):
-        assert torch.equal(prepare(fake, image, None, Options(strategy)).inputs, image)
-
-
-def test_the_photo_is_fitted_and_its_edge_repeated(fake):
-    image = flat(-1, 40, 20)
-    image[..., 10:] = 1
-    seen = prepare(fake, image).inputs
-    assert seen.shape == (1, 3, 32, 32) and (seen[..., :14] == -1).all() and (seen[..., 18:] == 1).all()
-
+# What stays untouched.
 
 def test_grey_and_transparent_photos(fake):
     grey = prepare(fake, photo(channels=1)).inputs
@@ -81,19 +46,6 @@ def test_grey_and_transparent_photos(fake):
     assert torch.equal(edit.image[:, 3], four[:, 3]) and not torch.equal(edit.image[:, :3], four[:, :3])
     assert editing.blend(fake, photo(channels=1), photo(seed=1), mask).image.shape == (1, 1, 50, 40)
 
-
-def test_masks_go_to_the_model_and_come_back(fake):
-    seen = prepare(fake, photo(64, 64), None, Options(box=Box(16, -32, 64)))  # half of the photo's width
-    mask = box(20, 5, 21, 6, 64, 64)
-    small = photos.to_model(seen, mask)
-    assert small.sum() == 1 and small[0, 0, 2, 18] == 1  # ((20 - 16) / 2, (5 + 32) / 2)
-    assert not photos.to_model(seen, box(0, 0, 16, 64, 64, 64)).any()
-    back = photos.to_photo(seen, photos.to_model(seen, box(16, 0, 64, 32, 64, 64)))
-    assert back.shape == (1, 1, 64, 64) and (back[..., 16:64, :32] > 0.9).all() and not back[..., :16, :].any()
-    assert not back[..., 32:].any()
-
-
-# What stays untouched.
 
 @pytest.mark.parametrize("options", [
     Options(), Options("square"), Options("crop"), Options(box=Box(2, 1, 30)), Options(feather=0), Options(feather=7.5),
@@ -122,24 +74,6 @@ def test_an_empty_mask_leaves_the_photo_and_says_so(net):
     edit = editing.blend(net, image, photo(seed=1), torch.full((1, 1, 50, 40), 0.4))
     assert torch.equal(edit.image, image) and "empty" in edit.warnings[0]
     assert not editing.blend(net, image, photo(seed=1), box(5, 5, 9, 9)).warnings
-
-
-def test_the_box_has_no_hard_edge_inside_of_the_photo(fake):
-    image = flat(-1, 100, 100)
-    found = prepare(fake, image, None, Options(box=Box(30, 0, 40), feather=6))
-    result = photos.blend_back(found, flat(1))[0, 0]
-    assert (result[:30] == -1).all() and (result[70:] == -1).all() and (result[:, 40:] == -1).all()
-    assert (result[36:64, :34] > 0.9999).all()  # nothing fades at the photo's own left edge
-    for line in (result[30:37, 5], result[63:70, 5].flip(0), result[50, 33:40].flip(0)):
-        assert (line.diff() > 0).all() and line[0] > -1
-
-
-def test_soft_masks_fade_as_drawn(fake):
-    image, mask = flat(-1), torch.zeros(1, 1, 32, 32)
-    mask[..., 8:16, 8:16], mask[..., 8:16, 20:24] = 1, 0.3
-    result = photos.blend_back(prepare(fake, image, None, SHARP), flat(1), mask)[0, 0]
-    assert (result[8:16, 8:16] == 1).all() and (result[:8] == -1).all()
-    torch.testing.assert_close(result[8:16, 20:24], torch.zeros(8, 4))  # (0.3 - 0.1) / 0.4 is half
 
 
 def test_colours_meet_around_the_mask():
