@@ -28,10 +28,10 @@ def node_table(nodes) -> str:
 
 
 def model_table(models) -> str:
-    """One row a model: name, file, resolution, licence, what it does."""
+    """One row a model: name, what it does, resolution, licence, file with a link to where it comes from."""
     rows = ["| name | what it does | resolution | licence | file |", "|---|---|---|---|---|"]
     for entry in models:
-        place = "built in" if entry.built_in else f"`{entry.file}`"
+        place = "built in" if entry.built_in else f"[`{entry.file}`]({entry.origin})"
         rows.append(f"| `{entry.name}` | {entry.description} | {entry.resolution} | {entry.licence} | {place} |")
     return "\n".join(rows)
 
