@@ -36,15 +36,16 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for snapshots, grids and the log")
     parser.add_argument("--config", type=Path, help="config.json of another run; the avatars' recipe without it")
     parser.add_argument("--kimg", type=float, help="stop after so many thousand images")
+    parser.add_argument("--start", type=Path, help="model file (.safetensors) whose weights a new run begins with")
     options = parser.parse_args()
     config = TrainConfig.from_json(options.config.read_text("utf-8")) if options.config else AVATARS_64
     images = np.load(options.data / "images.npy", mmap_mode="r")
     total = options.kimg or config.total_kimg
     options.out.mkdir(parents=True, exist_ok=True)
-    show(options.out, config, images, total)
+    show(options.out, config, images, total, options.start)
 
 
-def show(out: Path, config: TrainConfig, images: np.ndarray, total: float) -> None:
+def show(out: Path, config: TrainConfig, images: np.ndarray, total: float, start: Path | None = None) -> None:
     """Drive the loop: a line of means every half minute to log.jsonl and the terminal, a grid at each snapshot."""
     rows = torch.from_numpy(np.array(images[:8])).permute(0, 3, 1, 2).float() / 127.5 - 1
     holes = hole_batch(config, 2 ** 40, len(rows))
@@ -55,7 +56,7 @@ def show(out: Path, config: TrainConfig, images: np.ndarray, total: float) -> No
         print(f"snapshot at {trainer.images_seen} images, {name}", flush=True)
 
     sums, last = {}, time.monotonic()
-    for progress in train(config, images, out, snapshot):
+    for progress in train(config, images, out, snapshot, start):
         for name, value in progress.losses.items():
             sums.setdefault(name, []).append(value)
         if time.monotonic() - last > 30:

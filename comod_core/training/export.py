@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import argparse
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ def export(snapshot: str | Path, destination: str | Path, metadata: dict[str, An
         generator, discriminator = CoModGenerator(config.network), CoModDiscriminator(config.network)
         generator.load_state_dict(state["ema"])
         discriminator.load_state_dict(state["discriminator"])
-    except (RuntimeError, KeyError, OSError, EOFError) as error:
+    except (RuntimeError, KeyError, OSError, EOFError, ValueError, pickle.UnpicklingError) as error:
         raise CoModError(f"{snapshot}: not a snapshot of a training run ({error}).") from error
     facts = metadata | {"steps": str(state["step"]), "training": config.to_json()}
     return save_networks(destination, {"generator": generator, "discriminator": discriminator}, facts)

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..checkpoints import import_checkpoint
 from ..errors import CoModError
 from ..files import atomic_write
 from ..networks import CoModDiscriminator, CoModGenerator
@@ -131,6 +132,20 @@ class Trainer:
         for average, buffer in zip(self.ema.buffers(), self.generator.buffers(), strict=True):
             average.copy_(buffer)
 
+    def start_from(self, path: str | Path) -> None:
+        """Take the weights of a model file (generator, and discriminator where it has one) instead of random ones.
+
+        Raises CoModError when the file cannot be read or holds a network of another configuration.
+        """
+        found = import_checkpoint(path)
+        if found.generator.config != self.config.network:
+            raise CoModError(f"{path}: its network has the settings {found.generator.config}, the run asks for "
+                             f"{self.config.network}. Use the same settings for both.")
+        self.generator.load_state_dict(found.generator.state_dict())
+        self.ema.load_state_dict(found.generator.state_dict())
+        if found.discriminator is not None:
+            self.discriminator.load_state_dict(found.discriminator.state_dict())
+
     # ---- snapshots ----------------------------------------------------------------------------
     def save(self, path: str | Path) -> None:
         """Everything that a resume needs, written to a temporary name and renamed."""
@@ -151,15 +166,18 @@ class Trainer:
 
 
 def train(config: TrainConfig, images: np.ndarray, out: str | Path,
-          on_snapshot: Callable[[Trainer], None] | None = None) -> Iterator[Progress]:
+          on_snapshot: Callable[[Trainer], None] | None = None, start: str | Path | None = None) -> Iterator[Progress]:
     """Train, resuming from `out`/snapshot.pt when it exists, and yield the progress of every step.
 
-    images uint8 [N,R,R,C]. A snapshot is written every `snapshot_minutes` and at the end, then `on_snapshot` is called.
+    images uint8 [N,R,R,C]. start: a model file whose weights a new run begins with. A snapshot is written
+    every `snapshot_minutes` and at the end, then `on_snapshot` is called.
     """
     out = Path(out)
     trainer, snapshot = Trainer(config, images), out / "snapshot.pt"
     if snapshot.exists():
         trainer.restore(snapshot)
+    elif start is not None:
+        trainer.start_from(start)
     with atomic_write(out / "config.json", "w") as file:
         file.write(config.to_json())
     started, first, saved = time.monotonic(), trainer.images_seen, time.monotonic()

@@ -17,6 +17,7 @@ from comod_core.networks import CoModConfig
 from comod_core.training import losses
 from comod_core.training.config import TrainConfig
 from comod_core.training.data import Pictures, hole_batch
+from comod_core.training.export import export
 from comod_core.training.grids import completion_grid, save_grid
 from comod_core.training.loop import Trainer, train
 
@@ -97,6 +98,24 @@ def test_a_run_killed_by_the_system_resumes(tmp_path):
     straight = list(itertools.islice(train(dataclasses.replace(config, snapshot_minutes=99.0), pictures(),
                                            tmp_path / "straight"), step + 1))[-1]
     assert resumed.step == straight.step == step + 1 and resumed.losses == straight.losses
+
+
+def test_a_run_can_start_from_a_model_file(tmp_path):
+    trainer = Trainer(CONFIG, pictures())
+    trainer.run_step()
+    trainer.save(tmp_path / "snapshot.pt")
+    model = export(tmp_path / "snapshot.pt", tmp_path / "model.safetensors", {"name": "tiny", "licence": "none"})
+    other = Trainer(dataclasses.replace(CONFIG, seed=5), pictures())
+    other.start_from(model)
+    for name, tensor in trainer.ema.state_dict().items():
+        assert torch.equal(other.generator.state_dict()[name], tensor)
+    for name, tensor in trainer.discriminator.state_dict().items():
+        assert torch.equal(other.discriminator.state_dict()[name], tensor)
+    smaller = dataclasses.replace(CONFIG, network=dataclasses.replace(CONFIG.network, fmap_max=8))
+    with pytest.raises(CoModError, match="same settings"):
+        Trainer(smaller, pictures()).start_from(model)
+    with pytest.raises(CoModError, match="not a snapshot"):
+        export(model, tmp_path / "x.safetensors", {})
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
