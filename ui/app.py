@@ -12,6 +12,7 @@ import importlib
 import importlib.util
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -57,6 +58,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run the app until Ctrl-C. Returns the exit code."""
     options = parser().parse_args(argv)
     prepare_surroundings()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))     # so that files go at the end as after Ctrl-C
     load_pack()
     error = importlib.import_module(f"{PACK}.comod_core.errors").CoModError
     try:

@@ -71,9 +71,9 @@ def _picture_column() -> dict[str, Any]:
         tools = {
             "open_picture": gr.UploadButton("Open picture", file_types=PICTURE_FILES, size="sm", variant="primary"),
             "open_mask": gr.UploadButton("Mask file", file_types=PICTURE_FILES, size="sm"),
-            "random_hole": gr.Button("Random hole", size="sm"),
-            "clear_hole": gr.Button("Clear hole", size="sm"),
-            "back": gr.Button("Back", size="sm", interactive=False),
+            "random_hole": gr.Button("Random hole", size="sm", elem_id="random-hole"),
+            "clear_hole": gr.Button("Clear hole", size="sm", elem_id="clear-hole"),
+            "back": gr.Button("Back", size="sm", interactive=False, elem_id="back"),
         }
     colour = ("#{:02x}{:02x}{:02x}".format(*HOLE_COLOUR), HOLE_OPACITY)
     brush = gr.Brush(default_size=BRUSH_RADIUS, colors=[colour], default_color=colour, color_mode="fixed")
@@ -86,7 +86,9 @@ def _picture_column() -> dict[str, Any]:
         with gr.Row():
             sides = controls(Outpaint, SIDES, min_width=90)
         extend = gr.Button("Extend", size="sm", elem_id="extend")
-    return {**tools, "editor": editor, "examples": examples, "sides": sides, "extend": extend}
+    with gr.Accordion("Size of random holes", open=False), gr.Row():
+        holes = controls(MaskFreeForm, HOLES, min_width=150)
+    return {**tools, "editor": editor, "examples": examples, "sides": sides, "extend": extend, "holes": holes}
 
 
 def _settings_column(models: Models) -> dict[str, Any]:
@@ -101,12 +103,11 @@ def _settings_column(models: Models) -> dict[str, Any]:
         others = [name for name in widgets(Complete) if name not in MAIN]
         complete |= controls(Complete, others)
         loader |= controls(LoadModel, ["precision"])
-        holes = controls(MaskFreeForm, HOLES)
     with gr.Row():
         buttons = {"start": gr.Button("Complete", variant="primary", scale=3, elem_id="start"),
                    "stop": gr.Button("Stop", variant="stop", scale=1, min_width=80, interactive=False, elem_id="stop")}
     complete = {name: complete[name] for name in widgets(Complete)}
-    return {"loader": loader, "complete": complete, "holes": holes, "new_seed": new_seed, **buttons}
+    return {"loader": loader, "complete": complete, "new_seed": new_seed, **buttons}
 
 
 def _results() -> dict[str, Any]:

@@ -10,7 +10,7 @@ from .actions import Actions
 from .endpoints import QUEUE, Endpoints, register, with_names
 from .jobs import Jobs
 from .layout import Page, lay_out
-from .looks import CSS, theme
+from .looks import STYLE, script, theme
 from .models import Models
 
 HOUR = 3600
@@ -34,8 +34,12 @@ def launch(model: str | None = None, host: str = "127.0.0.1", port: int | None =
     """Serve the app until Ctrl-C. Raises CoModError for an unknown model, OSError when the port is taken."""
     app = build(Models(model))
     app.queue(default_concurrency_limit=1)
-    app.launch(server_name=host, server_port=port, share=share, inbrowser=browser, theme=theme(), css=CSS,
-               max_file_size=MAX_UPLOAD, footer_links=["api"], run_history=False, ssr_mode=False, show_error=True)
+    _, local, public = app.launch(
+        server_name=host, server_port=port, share=share, inbrowser=browser, theme=theme(), css_paths=STYLE,
+        head=script(), max_file_size=MAX_UPLOAD, footer_links=["api"], run_history=False, ssr_mode=False, quiet=True,
+        prevent_thread_lock=True)
+    print(f"CoMod is at {local}" + (f" and at {public}" if public else "") + "  (end it with Ctrl-C)", flush=True)
+    app.block_thread()
 
 
 def _wire(app: gr.Blocks, page: Page, do: Actions) -> None:
