@@ -21,12 +21,13 @@ export function draw(split, name, seed) {
   }
 }
 
-// dicebear's own generator is not used: neighbouring seeds get related draws from it, and far seeds sometimes the same.
+// dicebear's own generator is not used: neighbouring seeds get related draws from it, and some seeds the same ones.
 function drawOptions(choices, seed) {
   const options = { backgroundType: ['solid'], backgroundRotation: [0] };
   for (const [name, choice] of Object.entries(choices)) {
     const uniform = digest(`${seed}/${name}`).readUInt32LE(0) / 2 ** 32;
-    options[name] = Array.isArray(choice) ? [choice[Math.floor(uniform * choice.length)]] : 100 * (100 * uniform < choice);
+    if (Array.isArray(choice)) options[name] = [choice[Math.floor(uniform * choice.length)]];
+    else options[name] = 100 * uniform < choice ? 100 : 0;
   }
   return options;
 }
@@ -40,13 +41,16 @@ function digest(text) {
 }
 
 function attributesOf(avatar) {
-  const { primaryBackgroundColor, secondaryBackgroundColor, backgroundType, backgroundRotation, ...drawn } = avatar.toJson().extra;
-  return { backgroundColor: primaryBackgroundColor, ...drawn };
+  const { primaryBackgroundColor: backgroundColor, ...drawn } = avatar.toJson().extra;
+  for (const constant of ['secondaryBackgroundColor', 'backgroundType', 'backgroundRotation']) delete drawn[constant];
+  return { backgroundColor, ...drawn };
 }
 
 /** A rendering of an SVG `width` pixels wide; its `.pixels` are RGBA, one byte a value. */
 export function rasterise(svg, width) {
-  return new Resvg(svg, { fitTo: { mode: 'width', value: width }, font: { loadSystemFonts: false } }).render();
+  // resvg reads mask-type as an attribute alone. As luminance, an alpha mask of a dark colour would hide its part.
+  const readable = svg.replace(/style="mask-type:(\w+)"/g, 'mask-type="$1"');
+  return new Resvg(readable, { fitTo: { mode: 'width', value: width }, font: { loadSystemFonts: false } }).render();
 }
 
 /** Mean over blocks of 2x2 pixels: RGBA of 2 size x 2 size to RGB of size x size, written into `target` at `offset`. */

@@ -57,12 +57,13 @@ function mostFrequent(pixels, x, y, size) {
   return counts.indexOf(Math.max(...counts));
 }
 
-/** The drawing with each colour replaced by its part's. What stands in no part is skin; the first rectangle, the backdrop. */
+/** The drawing with each colour replaced by its part's. The first rectangle is background; outside of parts is skin. */
 function flatten(svg) {
   const parts = ['skin']; // the part here is the last one
   let undrawn = 0; // open elements that draw nothing themselves: masks keep their own colours
   let backdrop = true;
-  return svg.replace(/<!--(.*?)-->|<(\/?)([a-zA-Z]+)([^>]*?)(\/?)>/g, (tag, comment, closing, name, attributes, empty) => {
+  const token = /<!--(.*?)-->|<(\/?)([a-zA-Z]+)([^>]*?)(\/?)>/g;
+  return svg.replace(token, (tag, comment, closing, name, attributes, empty) => {
     if (comment === '/') parts.pop();
     else if (comment) parts.push(comment);
     else if (UNDRAWN.has(name)) undrawn += empty ? 0 : closing ? -1 : 1;

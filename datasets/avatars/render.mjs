@@ -28,7 +28,8 @@ function runWorkers(options, receive) {
       if (next >= options.count) return worker.terminate().then(resolve);
       const first = next;
       next = Math.min(first + CHUNK, options.count);
-      return worker.postMessage({ first, items: Array.from({ length: next - first }, (_, k) => itemAt(options, first + k)) });
+      const items = Array.from({ length: next - first }, (_, k) => itemAt(options, first + k));
+      return worker.postMessage({ first, items });
     };
     worker.on('error', reject);
     worker.on('message', (result) => {
@@ -119,7 +120,7 @@ async function main() {
     throw error;
   });
   const each = (performance.now() - started) / options.count;
-  console.log(`${options.count} pictures of ${options.size}x${options.size} in ${options.out}, ${each.toFixed(1)} ms each`);
+  console.log(`${options.count} pictures of ${options.size} pixels in ${options.out}, ${each.toFixed(1)} ms each`);
 }
 
 main().catch((error) => {

@@ -61,7 +61,7 @@ function choicesOf(name, style) {
   return { ...choices, ...CHOICES[name] };
 }
 
-/** A loaded style: dicebear's `style`, and its `choices`, for each option a list of values or a probability in percent. */
+/** A loaded style: dicebear's `style`, and `choices`: for each option a list of values or a probability in percent. */
 export function styleOf(name) {
   return loaded.get(name);
 }

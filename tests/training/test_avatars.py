@@ -1,6 +1,7 @@
 """The avatar data set: rendered alike for the same seed, held out by drawing, labelled, and read with clear errors."""
 import json
 import shutil
+import subprocess
 
 import numpy as np
 import pytest
@@ -37,18 +38,62 @@ def test_rendered_set_is_whole(rendered):
 
 
 @needs_node
+def test_open_mouths_are_drawn(rendered):
+    """toon-head cuts them by alpha masks of a dark colour, which would hide them if they were read as luminance."""
+    images, attributes = load_avatars(rendered)
+    labels, classes = load_labels(rendered)
+    contrasts = []
+    for image, label, row in zip(images, labels, attributes, strict=True):
+        if row.get("mouth") in ("laugh", "angry", "agape") and row["style"] == "toon-head":
+            mouth = image[label == classes.index("mouth")]
+            assert len(mouth), row["seed"]
+            contrasts.append(np.abs(mouth - np.int16(ImageColor.getrgb(row["skinColor"]))).max())
+    assert len(contrasts) >= 3 and np.median(contrasts) > 50, contrasts
+
+
+@needs_node
 def test_same_seed_gives_the_same_picture_in_any_set(rendered, tmp_path):
     images, attributes = load_avatars(rendered)
     again, _ = load_avatars(render_avatars(tmp_path, count=6, size=32, styles=["toon-head"]))
     assert np.array_equal(again, images[:12:2])
 
 
+DRAW_FROM_FEW = """
+import { draw } from './drawing.mjs';
+import { loadStyles, styleOf } from './styles.mjs';
+await loadStyles(['big-smile']);
+const { choices } = styleOf('big-smile');
+for (const [name, list] of Object.entries(choices)) {
+  if (Array.isArray(list) && name !== 'hair') choices[name] = [list[0]];
+}
+choices.accessoriesProbability = 0;
+choices.backgroundColor = Array.from({ length: 20 }, (_, i) => `${10 + i}0000`);
+for (const split of ['train', 'heldout']) {
+  for (let i = 0; i < 300; i++) {
+    console.log(split, JSON.stringify(draw(split, 'big-smile', `${split}-${i}`).attributes));
+  }
+}
+"""
+
+
 @needs_node
-def test_heldout_shares_no_drawing_with_train(rendered, tmp_path):
-    images, attributes = load_avatars(rendered)
-    heldout, rows = load_avatars(render_avatars(tmp_path, "heldout", count=10, size=32, styles=["toon-head"]))
-    assert rows[0]["seed"] == "heldout-toon-head-0"
-    assert not {image.tobytes() for image in heldout} & {image.tobytes() for image in images}
+def test_heldout_shares_no_drawing_with_train(rendered):
+    """Each split draws 300 times from 260 possible drawings: neither draws what the other does."""
+    script = subprocess.run(["node", "--input-type=module", "-e", DRAW_FROM_FEW], cwd=avatars.GENERATOR,
+                            capture_output=True, text=True, check=True)
+    drawn = {"train": set(), "heldout": set()}
+    for line in script.stdout.splitlines():
+        split, attributes = line.split(" ", 1)
+        drawn[split].add(attributes)
+    assert len(drawn["train"]) > 120 and 10 < len(drawn["heldout"]) < 80
+    assert not drawn["train"] & drawn["heldout"]
+
+
+@needs_node
+def test_heldout_set_has_seeds_of_its_own(tmp_path):
+    images, rows = load_avatars(render_avatars(tmp_path, "heldout", count=4, size=16))
+    assert [row["seed"] for row in rows] == [f"heldout-toon-head-{i}" for i in range(4)] and len(images) == 4
+    assert json.loads((tmp_path / "meta.json").read_text())["split"] == "heldout"
 
 
 def near(image, colour):
@@ -67,8 +112,9 @@ def test_labels_agree_with_the_pictures(rendered):
         colours = {"background": row["backgroundColor"], "skin": row.get("skinColor") or row["baseColor"],
                    "clothes": row.get("clothesColor") or row["shirtColor"], "hair": row["hairColor"]}
         for name, colour in colours.items():
-            pixels, alike = near(image, colour), [near(np.int16(ImageColor.getrgb(c)), colour) for c in colours.values()]
-            if pixels.sum() >= 20 and sum(alike) == 1:
+            pixels = near(image, colour)
+            alike = sum(bool(near(np.int16(ImageColor.getrgb(other)), colour)) for other in colours.values())
+            if pixels.sum() >= 20 and alike == 1:
                 checked += 1
                 assert (label[pixels] == classes.index(name)).mean() > 0.85, (row["seed"], name)
     assert checked >= 50
