@@ -135,7 +135,7 @@ def ensure(extra: str) -> None:
     check_python(tuple(sys.version_info[:3]), sys.executable)
     make_venv()
     extras = installed_extras()
-    if extra in extras:
+    if extra in extras or (extra == "ui" and "dev" in extras):  # dev includes ui
         return
     torch = torch_in_venv()
     check_disk(torch, shutil.disk_usage(ROOT).free)

@@ -68,6 +68,7 @@ def test_test_installs_once_and_passes_its_arguments_on(checkout):
     assert "torch==2.9.1+cpu\n" in (checkout / ".venv" / "comod-constraints.txt").read_text()
 
     assert run(checkout, "test")[1] == ["-m pytest"]
+    assert run(checkout, "demo")[1] == [str(checkout / "ui" / "app.py")], "the app comes with the test tools"
 
     (checkout / "pyproject.toml").write_text((checkout / "pyproject.toml").read_text() + "\n")
     assert "pip install" in run(checkout, "test", TORCH="2.9.1")[1][0]
