@@ -15,7 +15,7 @@ from . import edits
 from .completing import Results, complete
 from .controls import arguments
 from .jobs import Job, Jobs
-from .layout import Page
+from .layout import Page, gallery_height
 from .looks import progress_bar
 from .models import Models
 from .problems import as_html, shown_as_errors
@@ -104,8 +104,9 @@ class Actions:
             hole = painted_hole(source, values["editor"])
             inputs = arguments(Complete, {name: values[name] for name in page.complete})
             job, results = complete(self._models, source, hole, values["model_name"], values["precision"], inputs)
-            yield {page.status: progress_bar(0, "Loading the model"), page.gallery: [], page.slider: None,
-                   page.results: None, page.chosen: None, page.download: gr.DownloadButton(interactive=False),
+            yield {page.status: progress_bar(0, "Loading the model"), page.slider: None, page.results: None,
+                   page.gallery: gr.Gallery([], height=gallery_height(inputs["count"])),
+                   page.chosen: None, page.download: gr.DownloadButton(interactive=False),
                    page.go_on: gr.Button(interactive=False), page.start: gr.Button(interactive=False),
                    page.stop: gr.Button(interactive=True)}
             with self._jobs.entered(request.session_hash, job):

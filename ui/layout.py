@@ -20,6 +20,7 @@ MAIN = ("count", "seed", "psi")
 HOLES = ("hole_min", "hole_max")
 SIDES = ("left", "top", "right", "bottom")
 EDITOR_HEIGHT, RESULTS_HEIGHT = 470, 340
+COLUMNS, ROW_HEIGHT, MOST_ROWS = 4, 140, 2
 BRUSH_RADIUS = 36           # pixels of the canvas
 Controls = dict[str, gr.components.Component]
 
@@ -112,7 +113,7 @@ def _settings_column(models: Models) -> dict[str, Any]:
 
 def _results() -> dict[str, Any]:
     status = gr.HTML(elem_id="status")
-    gallery = _strip(None, label="Completions", columns=4, height=190, elem_id="completions")
+    gallery = _strip(None, label="Completions", columns=COLUMNS, height=gallery_height(1), elem_id="completions")
     with gr.Row(elem_id="after"):
         download = gr.DownloadButton("Download PNG", size="sm", interactive=False, elem_id="download")
         go_on = gr.Button("Continue with this", size="sm", interactive=False, elem_id="go-on")
@@ -125,3 +126,8 @@ def _strip(pictures: list[str] | None, **properties: Any) -> gr.Gallery:
     """Pictures to choose one from."""
     return gr.Gallery(pictures, format="png", fit_columns=False, object_fit="contain", allow_preview=False,
                       interactive=False, buttons=[], **properties)
+
+
+def gallery_height(count: int) -> int:
+    """Height in pixels of the gallery for so many completions; more rows than MOST_ROWS scroll."""
+    return 45 + ROW_HEIGHT * min(MOST_ROWS, -(-count // COLUMNS))

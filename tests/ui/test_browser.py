@@ -59,7 +59,7 @@ def paint(page, pack, size, stroke) -> None:
     page.mouse.move(*points[0])
     page.mouse.down()
     for point in points[1:]:
-        page.mouse.move(*point, steps=3)
+        page.mouse.move(*point)
     page.mouse.up()
     settle(page)
 
