@@ -25,6 +25,8 @@ class TrainConfig:
     l1_warmup_weight: float = 0.0
     l1_warmup_kimg: float = 0.0
     l1_only_kimg: float = 0.0
+    perceptual_weight: float = 0.0
+    samples_per_hole: int = 1
     noise_mode: str = "random"
     style_mixing: float = 0.5
     ema_kimg: float = 10.0
@@ -38,6 +40,8 @@ class TrainConfig:
     def __post_init__(self):
         if self.batch < 1 or self.total_kimg <= 0 or not 0 <= self.hole_range[0] < self.hole_range[1] <= 1:
             raise CoModError("TrainConfig: batch and total_kimg must be positive, hole_range within [0,1] and rising.")
+        if self.samples_per_hole < 1 or self.batch % self.samples_per_hole:
+            raise CoModError("TrainConfig: samples_per_hole must divide the batch.")
 
     def to_json(self) -> str:
         return json.dumps(dataclasses.asdict(self), indent=1)

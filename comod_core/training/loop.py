@@ -18,7 +18,8 @@ from ..files import atomic_write
 from ..networks import CoModDiscriminator, CoModGenerator
 from .config import TrainConfig
 from .data import Pictures, hole_batch
-from .losses import discriminator_loss, generator_loss, hole_l1, r1_penalty
+from .losses import best_of, discriminator_loss, generator_loss, hole_l1, r1_penalty
+from .perceptual import PerceptualDistance
 
 
 @dataclasses.dataclass
@@ -45,6 +46,7 @@ class Trainer:
         self.generator = CoModGenerator(config.network).to(memory_format=torch.channels_last)
         self.discriminator = CoModDiscriminator(config.network).to(memory_format=torch.channels_last)
         self.ema = copy.deepcopy(self.generator).eval().requires_grad_(False)
+        self.perceptual = PerceptualDistance() if config.perceptual_weight else None
         self.step = 0
         betas = (config.adam_beta1, config.adam_beta2)
         # lazy regularisation: D takes one extra step in r1_interval, its rates are corrected for it (StyleGAN2, B)
@@ -63,10 +65,11 @@ class Trainer:
         torch.manual_seed(int(np.random.default_rng((config.seed, 3, self.step)).integers(2 ** 63)))
         real = self.pictures.batch(self.step, config.batch).contiguous(memory_format=torch.channels_last)
         mask = hole_batch(config, self.step, config.batch)
-        fake, w = self._generate(real, mask)
+        wanted = self._holes_of_fakes(real, mask)
+        fake, w = self._generate(*wanted)
         alone = self.images_seen < config.l1_only_kimg * 1000
-        losses = {} if alone else self._update_discriminator(real, fake.detach(), mask)
-        losses |= self._update_generator(real, fake, mask, alone)
+        losses = {} if alone else self._update_discriminator(real, mask, fake.detach(), wanted[1])
+        losses |= self._update_generator(fake, *wanted, alone)
         bad = {name: value for name, value in losses.items() if not np.isfinite(value)}
         if bad:
             raise CoModError(f"Training: loss {bad} at step {self.step}. The last snapshot is good; "
@@ -86,11 +89,16 @@ class Trainer:
         fake = net.decode(net.encode(real, mask), styles, config.noise_mode)
         return fake, w[:, 0].detach()
 
-    def _update_discriminator(self, real: Tensor, fake: Tensor, mask: Tensor) -> dict[str, float]:
+    def _holes_of_fakes(self, real: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        # neighbours share a hole; the groups of minibatch_std are strided, so no group sees one picture twice
+        k = self.config.samples_per_hole
+        return (real, mask) if k == 1 else tuple(x[:len(x) // k].repeat_interleave(k, dim=0) for x in (real, mask))
+
+    def _update_discriminator(self, real: Tensor, mask: Tensor, fake: Tensor, fake_mask: Tensor) -> dict[str, float]:
         config, d = self.config, self.discriminator
         d.requires_grad_(True)
         self.d_optimizer.zero_grad(set_to_none=True)
-        loss = discriminator_loss(d(real, mask), d(fake, mask))
+        loss = discriminator_loss(d(real, mask), d(fake, fake_mask))
         loss.backward()
         self.d_optimizer.step()
         losses = {"D": loss.item()}
@@ -102,10 +110,15 @@ class Trainer:
             losses["R1"] = penalty.item()
         return losses
 
-    def _update_generator(self, real: Tensor, fake: Tensor, mask: Tensor, alone: bool) -> dict[str, float]:
+    def _update_generator(self, fake: Tensor, wanted: Tensor, mask: Tensor, alone: bool) -> dict[str, float]:
+        config = self.config
         self.g_optimizer.zero_grad(set_to_none=True)
-        l1 = hole_l1(fake, real, mask)
-        loss, losses = self._l1_weight() * l1, {"L1": l1.item()}
+        l1 = hole_l1(fake, wanted, mask)
+        distance, losses = self._l1_weight() * l1, {"L1": l1.mean().item()}
+        if self.perceptual is not None:
+            seen = self.perceptual(fake, wanted, mask)
+            distance, losses = distance + config.perceptual_weight * seen, losses | {"LP": seen.mean().item()}
+        loss = best_of(distance, config.samples_per_hole)
         if not alone:
             self.discriminator.requires_grad_(False)
             adversarial = generator_loss(self.discriminator(fake, mask))

@@ -26,5 +26,18 @@ def r1_penalty(score: Callable[[Tensor], Tensor], real: Tensor) -> Tensor:
 
 
 def hole_l1(fake: Tensor, real: Tensor, mask: Tensor) -> Tensor:
-    """Mean absolute difference over hole pixels only. fake, real [N,C,H,W]; mask [N,1,H,W], 1 = hole."""
-    return ((fake - real).abs() * mask).sum() / (mask.sum() * real.shape[1]).clamp_min(1)
+    """Absolute difference over hole pixels only, one number a picture; their mean is the mean over the batch's holes.
+
+    fake, real [N,C,H,W]; mask [N,1,H,W], 1 = hole. Returns [N].
+    """
+    pixels = (mask.sum() * real.shape[1] / len(real)).clamp_min(1)
+    return ((fake - real).abs() * mask).sum(dim=(1, 2, 3)) / pixels
+
+
+def best_of(losses: Tensor, samples: int) -> Tensor:
+    """Mean over pictures of the least loss among each one's `samples` completions, which lie side by side in [N].
+
+    Only the nearest completion is pulled to the picture, so that the others are free to differ (Bhattacharyya et al.,
+    "Accurate and Diverse Sampling of Sequences based on a Best of Many Sample Objective", CVPR 2018).
+    """
+    return losses.reshape(-1, samples).amin(dim=1).mean()

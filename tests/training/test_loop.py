@@ -20,6 +20,7 @@ from comod_core.training.data import Pictures, hole_batch
 from comod_core.training.export import export
 from comod_core.training.grids import completion_grid, save_grid
 from comod_core.training.loop import Trainer, train
+from comod_core.training.perceptual import PerceptualDistance
 
 CONFIG = TrainConfig(
     network=CoModConfig(resolution=16, z_dim=8, w_dim=8, mapping_layers=2, mapping_fmaps=8, fmap_base=64, fmap_max=16),
@@ -46,6 +47,7 @@ def test_losses_by_hand():
     fake, real = torch.zeros(1, 3, 2, 2), torch.ones(1, 3, 2, 2)
     real[..., 1, 1] = 100
     assert losses.hole_l1(fake, real, mask).item() == pytest.approx(1.0)
+    assert losses.best_of(torch.tensor([3.0, 1.0, 2.0, 8.0]), 2).item() == pytest.approx(1.5)
 
 
 def test_pictures_are_shuffled_once_an_epoch():
@@ -148,3 +150,28 @@ def test_grid(tmp_path):
     assert torch.equal(grid[:16, :16], ((images[0] * 127.5 + 127.5).round()).to(torch.uint8).permute(1, 2, 0))
     save_grid(tmp_path / "grid.png", grid)
     assert (tmp_path / "grid.png").stat().st_size > 100
+
+
+def test_completions_of_one_hole_share_it_and_only_the_best_is_pulled(tmp_path):
+    config = dataclasses.replace(CONFIG, samples_per_hole=2)
+    trainer = Trainer(config, pictures())
+    real, mask = trainer.pictures.batch(0, 4), hole_batch(config, 0, 4)
+    wanted, holes = trainer._holes_of_fakes(real, mask)
+    assert torch.equal(wanted[0], wanted[1]) and torch.equal(holes[2], holes[3]) and torch.equal(wanted[2], real[1])
+    assert all(np.isfinite(v) for v in trainer.run_step().values())
+    with pytest.raises(CoModError, match="samples_per_hole"):
+        dataclasses.replace(CONFIG, samples_per_hole=3)
+
+
+def test_the_perceptual_distance_sees_the_hole_alone():
+    distance = PerceptualDistance()
+    real = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    mask = torch.zeros(2, 1, 32, 32)
+    mask[..., :16] = 1
+    fake = torch.where(mask > 0, -real, real).requires_grad_()
+    assert distance(real, real, mask).tolist() == [0.0, 0.0]
+    seen = distance(fake, real, mask)
+    assert seen.shape == (2,) and (seen > 0.1).all()
+    seen.sum().backward()
+    assert fake.grad.abs().sum() > 0
+    assert len([p for p in distance.parameters() if p.requires_grad]) == 0

@@ -1,0 +1,46 @@
+"""Perceptual distance on a frozen feature network (Johnson et al. 2016; channels normalised as in Zhang et al. 2018)."""
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..metrics.lite0 import Lite0
+
+TAPS = (0, 2, 4, 7)      # blocks of EfficientNet-Lite0 at strides 2, 4, 8 and 16
+STRIDES = (2, 4, 8, 16)
+
+
+class PerceptualDistance(nn.Module):
+    """How different two batches look to EfficientNet-Lite0, one number a pair.
+
+    The features of each tap are normalised to unit length along the channels; the squared differences are summed over
+    channels, averaged over the places that the hole touches and then over the taps. Raises CoModError when the packages
+    of `Lite0` are missing.
+    """
+
+    def __init__(self):
+        super().__init__()
+        net = Lite0().net
+        self.stem = nn.Sequential(net._conv_stem, net._bn0, net._swish)
+        self.blocks = net._blocks[:TAPS[-1] + 1]
+        self.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+
+    def features(self, images: Tensor) -> list[Tensor]:
+        """images [N,3,H,W] in [-1,1] -> unit-length features, one a tap."""
+        x, found = self.stem(images * (127.5 / 128)), []
+        for index, block in enumerate(self.blocks):
+            x = block(x)
+            if index in TAPS:
+                found.append(x * (x.square().sum(dim=1, keepdim=True) + 1e-8).rsqrt())
+        return found
+
+    def forward(self, fake: Tensor, real: Tensor, mask: Tensor) -> Tensor:
+        """fake, real [N,3,H,W] in [-1,1], mask [N,1,H,W], 1 = hole -> [N]; gradients flow to `fake`."""
+        with torch.no_grad():
+            wanted = self.features(real)
+        total = 0.0
+        for a, b, stride in zip(self.features(fake), wanted, STRIDES, strict=True):
+            touched = F.max_pool2d(mask, stride)
+            total = total + ((a - b).square() * touched).sum(dim=(1, 2, 3)) / touched.sum(dim=(1, 2, 3)).clamp_min(1)
+        return total / len(TAPS)
