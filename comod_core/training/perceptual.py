@@ -1,4 +1,4 @@
-"""Perceptual distance on a frozen feature network (Johnson et al. 2016; channels normalised as in Zhang et al. 2018)."""
+"""Perceptual distance on a frozen feature network (Johnson et al. 2016; channels normalised, Zhang et al. 2018)."""
 from __future__ import annotations
 
 import torch
