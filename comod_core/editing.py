@@ -115,15 +115,24 @@ def transplant(net, image: Tensor, references: Sequence[Reference], *, strength:
     step = _Steps(progress, [photo, *sources])
     patches, landed, warnings = [], [], []
     for i, (one, source) in enumerate(zip(references, sources, strict=True)):
-        shift = stylemaps.check_shift(one.shift)
-        shift = tuple(value * photo.resolution / photo.box.side for value in shift)
-        taken = photos.to_model(source, one.mask)
-        landed.append(photos.to_photo(photo, stylemaps.moved(taken, shift)))
+        taken, shift, place = landing(photo, source, one.mask, one.shift)
+        landed.append(place)
         if not bool((landed[-1] > photos.HOLE).any()):
             warnings.append(f"nothing of reference {i + 1} lands in the photo: its mask is empty, or moved outside.")
         patches.append(Patch(encode(net, source, progress=step), taken, shift))
     style = stylemaps.transplant(net, encode(net, photo, progress=step), patches, strength)
     return _finish(net, photo, style, torch.stack(torch.broadcast_tensors(*landed)).amax(dim=0), step, warnings)
+
+
+def landing(photo: Photo, source: Photo, mask: Tensor,
+            shift: Sequence[float]) -> tuple[Tensor, tuple[float, float], Tensor]:
+    """How what `mask` [N,1,h,w] shows of `source` comes into `photo`, moved by shift (x, y) in the photo's pixels.
+
+    Returns mask and shift at the model's size, as a `Patch` takes them, and where it lands in the photo, [N,1,H,W].
+    """
+    x, y = (value * photo.resolution / photo.box.side for value in stylemaps.check_shift(shift))
+    taken = photos.to_model(source, mask)
+    return taken, (x, y), photos.to_photo(photo, stylemaps.moved(taken, (x, y)))
 
 
 def mix(net, image: Tensor, reference: Tensor, *, part: str = "fine", count: int = stylemaps.COARSE_LEVELS,
@@ -180,12 +189,20 @@ def animate(net, photo: Photo, start: Style, end: Style, frames: int, *, mask: T
     return (photos.blend_back(photo, tile, mask) for tile in tiles)
 
 
-def interpolate(net, image: Tensor, reference: Tensor, frames: int, *, options: Options | None = None,
-                reference_options: Options | None = None, progress: Progress | None = None) -> Iterator[Tensor]:
-    """Frames [N,C,H,W] on the way from one photo to another, in the first photo's frame and size. Raises CoModError."""
-    photo = photos.prepare(net, image, None, options)
+def interpolate(net, image: Tensor, reference: Tensor, frames: int, *, mask: Tensor | None = None, space: str = "w+",
+                options: Options | None = None, reference_options: Options | None = None,
+                progress: Progress | None = None) -> Iterator[Tensor]:
+    """Frames [N,C,H,W] on the way from one photo to another, in the first photo's frame and size.
+
+    mask: the way leads to what `blend` makes of the two, and outside of it the photo stays. progress is called after
+    each frame. Raises CoModError at the call.
+    """
+    photo, mask = _prepare(net, image, mask, options)
     other = photos.prepare(net, reference, None, reference_options or _alike(photo, reference))
-    return animate(net, photo, encode(net, photo), encode(net, other), frames, progress=progress)
+    start, end = encode(net, photo), encode(net, other)
+    if mask is not None:
+        end = stylemaps.blend(net, start, end, photos.to_model(photo, mask), space=space)
+    return animate(net, photo, start, end, frames, mask=mask, progress=progress)
 
 
 def generate(net, seeds: int | Sequence[int], *, psi: float = 0.7,

@@ -181,6 +181,17 @@ def test_interpolation_between_photos(fake):
         torch.testing.assert_close(frame, torch.full_like(frame, value))
 
 
+@pytest.mark.parametrize("space", ["w", "w+"])
+def test_interpolation_under_a_mask_leads_to_the_blend(net, space):
+    image, reference, mask = photo(), photo(seed=1), box(10, 10, 30, 30)
+    frames = list(editing.interpolate(net, image, reference, 3, mask=mask, space=space, options=Options("crop")))
+    edit = editing.blend(net, image, reference, mask, space=space, options=Options("crop"))
+    torch.testing.assert_close(frames[-1], edit.image, rtol=0, atol=1e-5)
+    torch.testing.assert_close(frames[0], editing.reconstruct(net, image, mask=mask, options=Options("crop")).image,
+                               rtol=0, atol=1e-5)
+    assert not torch.equal(frames[1], frames[0]) and torch.equal(frames[1][..., 45:, :], image[..., 45:, :])
+
+
 def test_an_edit_grows(net):
     image, mask = photo(), box(10, 10, 30, 30)
     found = prepare(net, image, mask)
