@@ -40,13 +40,14 @@ def complete(
     sampling = {"psi": psi, "cutoff": cutoff, "noise_mode": noise_mode, "dropout": dropout, "size_strategy": strategy,
                 "context": context, "feather": feather, "grow": grow, "color_match": color_match}
     numbers = parse_seeds(seeds)
-    from .batch import Batch, Results
+    from .batch import Batch
     from .holes import Holes
+    from .runs import Results
 
     batch = Batch(source, Holes(**holes), numbers, sampling, Results(folder, format, sheet, overwrite))
     outcome = batch.run(model, device, dtype, debug=command.find_root().params["debug"])
     out().print(printable(outcome.summary()), markup=False)
-    raise typer.Exit(130 if outcome.stopped else 1 if outcome.failed else 0)
+    raise typer.Exit(outcome.code)
 
 
 def _numbers(option: str, text: str, kind: type, count: int) -> list:
