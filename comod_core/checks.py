@@ -10,7 +10,7 @@ from torch import Tensor
 
 from .errors import CoModError
 from .latents import SEED_MAX
-from .networks.comodgan import NOISE_MODES
+from .networks.layers import NOISE_MODES
 
 SIZE_STRATEGIES = ("auto", "crop", "whole", "original")
 
@@ -20,6 +20,9 @@ def check_net(net) -> None:
     if hasattr(net, "expand"):
         raise CoModError("this network is a StyleMapGAN: it edits whole pictures through style maps and completes no "
                          "holes. Load a completion network (CoModGAN).")
+    if not hasattr(net, "encode"):
+        raise CoModError("this network generates pictures out of nothing or from the look of an instance (BigGAN, "
+                         "StyleGAN2) and completes no holes. Load a completion network (CoModGAN).")
     if getattr(net, "pix2pix", False):
         raise CoModError("this network translates a whole picture into another (image to image) and completes no "
                          "holes: load a completion network.")

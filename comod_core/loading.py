@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from .checkpoints import import_checkpoint
 from .checkpoints.download import download
@@ -17,7 +18,6 @@ from .checkpoints.store import is_safetensors, load_networks
 from .errors import CoModError
 from .files import sha256_of
 from .models.table import MODELS, ModelEntry
-from .networks import CoModGenerator, StyleMapGAN
 from .networks.registry import architecture_of
 
 _log = logging.getLogger("comod")
@@ -42,12 +42,13 @@ class ModelInfo:
 
 
 def load_model(path_or_name: str | os.PathLike, device: str | torch.device | None = None,
-               dtype: torch.dtype | None = None) -> CoModGenerator | StyleMapGAN:
+               dtype: torch.dtype | None = None) -> nn.Module:
     """The generator of a file, or of a model in the table (`comod_core.models.table`), ready for use.
 
-    path_or_name: a .safetensors of CoMod; an official .pkl, the port's .pth or a StyleMapGAN .pt, which are imported on
-    the fly; or a name such as "avatars-64". device: default CPU. dtype: default as stored (float32). The network is in
-    evaluation mode, needs no gradients, and has `.info` (ModelInfo). A safetensors file is memory-mapped.
+    path_or_name: a .safetensors of CoMod; a file, or folder of IC-GAN's BigGAN, that `import_checkpoint` reads and that
+    is imported on the fly; or a name such as "avatars-64". device: default CPU. dtype: default as stored (float32).
+    The class of the network is that of its architecture (`comod_core.networks.registry`). It is in evaluation mode,
+    needs no gradients, and has `.info` (ModelInfo). A safetensors file is memory-mapped.
     Raises CoModError for unknown names (with near matches), absent or damaged files, other architectures.
     """
     path, entry = find_model(path_or_name)
@@ -63,9 +64,9 @@ def load_model(path_or_name: str | os.PathLike, device: str | torch.device | Non
     return net
 
 
-def _read(path: Path) -> tuple[CoModGenerator | StyleMapGAN, dict[str, Any]]:
+def _read(path: Path) -> tuple[nn.Module, dict[str, Any]]:
     """The generator of a file and the file's metadata."""
-    if is_safetensors(path):
+    if path.is_file() and is_safetensors(path):
         networks, facts = load_networks(path, ("generator",))
         if not networks:
             raise CoModError(f"{path}: there is no generator in it.")
@@ -76,8 +77,9 @@ def _read(path: Path) -> tuple[CoModGenerator | StyleMapGAN, dict[str, Any]]:
 
 
 def find_model(path_or_name: str | os.PathLike) -> tuple[Path, ModelEntry | None]:
-    """The file of a path or of a table name, downloaded if the table says where from; and its entry in the table.
+    """The file or folder of a path, or the file of a table name; and the name's entry in the table.
 
+    A file that is not here is downloaded where the table says where from.
     Raises CoModError when there is neither such a file nor such a name, or when the file has to be fetched by hand.
     """
     path = Path(path_or_name)
@@ -87,6 +89,8 @@ def find_model(path_or_name: str | os.PathLike) -> tuple[Path, ModelEntry | None
     entry = next((entry for entry in MODELS if entry.name == name), None)
     if entry is not None:
         return _entry_file(entry), entry
+    if name and path.is_dir():
+        return path, None
     if path.suffix or path.parent != Path("."):
         raise CoModError(f"{path}: there is no such file. Check the path, or use one of the names {_names()}.")
     near = difflib.get_close_matches(name, [entry.name for entry in MODELS], n=3, cutoff=0.4)

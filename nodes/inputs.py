@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from ..comod_core.checks import SIZE_STRATEGIES
 from ..comod_core.latents import SEED_MAX
-from ..comod_core.networks.comodgan import NOISE_MODES
+from ..comod_core.networks.layers import NOISE_MODES
 from ._api import io
 from .sockets import Latent, Model
 

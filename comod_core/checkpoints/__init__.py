@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from ..errors import CoModError
 from ..files import sha256_of
-from ..networks import CoModDiscriminator, CoModGenerator, StyleMapDiscriminator, StyleMapGAN
-from . import port, stylemap, tensorflow
+from . import biggan, persistence, port, stylemap, tensorflow
 from .machine import Record
 from .pickles import is_torch, read_pickle, read_torch
 from .store import is_safetensors, load_networks, save_networks
@@ -27,46 +28,61 @@ _log = logging.getLogger("comod")
 class Imported:
     """The networks of a file. metadata: licence, origin, credits, source_name, source_sha256, which; perhaps notes."""
 
-    generator: CoModGenerator | StyleMapGAN
-    discriminator: CoModDiscriminator | StyleMapDiscriminator | None
+    generator: nn.Module
+    discriminator: nn.Module | None
     metadata: dict[str, Any] = field(default_factory=dict)
 
 
 def import_checkpoint(path: str | os.PathLike, which: str = "ema") -> Imported:
     """The networks of a checkpoint, whatever its format: evaluation mode, CPU, float32. Nothing in the file is run.
 
-    Reads the official TensorFlow pickles (generator and discriminator), the PyTorch port's .pth (generator only),
-    StyleMapGAN's .pt (generator with encoder, discriminator) and CoMod's own .safetensors. The format is told by the
-    content, never by the name. which: "ema" for the averaged generator, "train" for the one that was being trained (not
-    in the port's files). Raises CoModError when the file is absent, damaged, hostile, or of another architecture; the
-    text names what it was recognised as.
+    Reads CoModGAN's TensorFlow pickles (generator, discriminator) and its PyTorch port's .pth (generator),
+    StyleMapGAN's .pt (generator with encoder, discriminator), pickles of StyleGAN2-ADA and IC-GAN (generator,
+    discriminator), IC-GAN's BigGAN .pth or the folder that holds it (generator, the best by its FID), and CoMod's own
+    .safetensors. The format is told by the content, never by the name. which: "ema" for the averaged generator, "train"
+    for the one that was being trained. Raises CoModError when the file is absent, damaged, hostile, or of another
+    architecture; the text names what it was recognised as.
     """
     path = Path(path)
     if which not in WHICH:
         raise CoModError(f"which = '{which}' is not one of {', '.join(WHICH)}.")
-    if not path.is_file():
+    file = biggan.best_of(path, which) if path.is_dir() else path
+    if not file.is_file():
         raise CoModError(f"{path}: there is no such file. Check the path.")
-    if is_safetensors(path):
-        return _own(path, which)
-    content = read_torch(path) if is_torch(path) else read_pickle(path)
+    if is_safetensors(file):
+        return _own(file, which)
+    generator, discriminator, facts = _foreign(file, which)
+    facts.update(source_name=path.name, source_sha256=sha256_of(file), which=which)
+    return Imported(generator, discriminator, facts)
+
+
+def _foreign(path: Path, which: str) -> tuple[nn.Module, nn.Module | None, dict[str, Any]]:
+    """Generator, discriminator and facts of a file of somebody else's."""
+    place, content = str(path), read_torch(path) if is_torch(path) else read_pickle(path)
     if tensorflow.is_network_pickle(content):
-        generator, discriminator = tensorflow.import_tensorflow(content, which, str(path))
         facts = {"licence": tensorflow.LICENCE, "origin": tensorflow.ORIGIN, "credits": tensorflow.CREDITS}
-    elif port.is_port(content):
+        return *tensorflow.import_tensorflow(content, which, place), facts
+    if port.is_port(content):
         _require_ema(path, which)
-        generator, discriminator = port.import_port(content, str(path)), None
         facts = {"licence": tensorflow.LICENCE, "origin": f"{tensorflow.ORIGIN}, converted by {port.ORIGIN}",
                  "credits": tensorflow.CREDITS, "notes": port.NOTES}
-    elif stylemap.is_stylemap(content):
-        generator, discriminator = stylemap.import_stylemap(content, which, str(path))
+        return port.import_port(content, place), None, facts
+    if stylemap.is_stylemap(content):
         facts = {"licence": stylemap.LICENCE, "origin": stylemap.ORIGIN, "credits": stylemap.CREDITS,
                  "notes": stylemap.NOTES, "layout": "aligned"}
-    else:
-        raise CoModError(f"{path}: recognised as {recognise(content)}, not supported by this version of CoMod. It "
-                         "reads CoModGAN (the official pickles, the PyTorch port's .pth), StyleMapGAN's .pt and its "
-                         "own .safetensors.")
-    facts.update(source_name=path.name, source_sha256=sha256_of(path), which=which)
-    return Imported(generator, discriminator, facts)
+        return *stylemap.import_stylemap(content, which, place), facts
+    if persistence.is_stylegan2(content):
+        return persistence.import_stylegan2(content, which, place)
+    if biggan.is_biggan(content):
+        if "G_ema" in path.name:
+            _require_ema(path, which)
+        stated = biggan.stated_beside(path)
+        facts = {"licence": biggan.LICENCE, "origin": biggan.ORIGIN, "credits": biggan.CREDITS,
+                 "notes": biggan.notes(path, stated)}
+        return biggan.import_biggan(content, stated, place), None, facts
+    raise CoModError(f"{path}: recognised as {recognise(content)}, not supported by this version of CoMod. It reads "
+                     "CoModGAN (the official pickles, the PyTorch port's .pth), StyleMapGAN's .pt, pickles of "
+                     "StyleGAN2-ADA and IC-GAN, IC-GAN's BigGAN .pth, and its own .safetensors.")
 
 
 def convert(src: str | os.PathLike, dst: str | os.PathLike | None = None, which: str = "ema",
@@ -102,11 +118,11 @@ def recognise(content: Any) -> str:
     if {"g_ema", "e_ema"} <= keys:
         return "a checkpoint of a generator and an encoder, no StyleMapGAN"
     if any(isinstance(content.get(key), Record) for key in ("G_ema", "G")):
-        return "a StyleGAN2-ADA pickle (torch_utils.persistence; IC-GAN uses it too)"
+        return "a torch_utils.persistence pickle whose generator is no StyleGAN2 (StyleGAN3 perhaps)"
     if any(key.startswith("blocks.0.0.") for key in keys):
-        return "a BigGAN state dict (IC-GAN uses it)"
+        return "a BigGAN state dict, not of a generator"
     if {"config", "best_FID"} <= keys:
-        return "the configuration of an IC-GAN BigGAN"
+        return "the configuration of an IC-GAN BigGAN (its generator is the G_ema file beside it)"
     if "g_ema" in keys or any(key.startswith("g_ema.") for key in keys):
         return "a StyleGAN2 checkpoint of a PyTorch port"
     some = ", ".join(repr(key[:40]) for key in sorted(keys)[:5])

@@ -15,9 +15,7 @@ from torch import Tensor, nn
 
 from ..errors import CoModError
 from ..ops import setup_filter, upsample2d
-from .layers import Conv2d, Dense, Mapping, ModulatedConv2d, feature_maps
-
-NOISE_MODES = ("const", "random", "none")
+from .layers import Conv2d, Dense, Mapping, ModulatedConv2d, NoiseSource, feature_maps
 
 
 @dataclasses.dataclass(frozen=True)
@@ -184,27 +182,6 @@ class Synthesis(nn.Module):
             x = block.conv1(x, self._style(w, code, 2 * i + 2), noise(block.conv1))
             rgb = upsample2d(rgb, self.fir) + block.to_rgb(x, self._style(w, code, 2 * i + 3))
         return rgb
-
-
-class NoiseSource:
-    """Noise maps of one decode: stored ("const"), drawn one generator a sample ("random"), or none."""
-
-    def __init__(self, mode: str, count: int, generators: Sequence[torch.Generator] | None):
-        if mode not in NOISE_MODES:
-            raise CoModError(f"noise_mode {mode!r} is not one of {', '.join(NOISE_MODES)}.")
-        if mode == "random" and generators is not None and len(generators) != count:
-            raise CoModError(f"noise_mode random: {count} samples but {len(generators)} generators; give one a sample.")
-        self.mode, self.count, self.generators = mode, count, generators
-
-    def __call__(self, layer: ModulatedConv2d) -> Tensor | None:
-        if self.mode == "none":
-            return None
-        if self.mode == "const":
-            return layer.noise_const
-        shape, like = [1, 1, layer.noise_resolution, layer.noise_resolution], layer.noise_const
-        if self.generators is None:
-            return torch.randn([self.count, *shape[1:]], device=like.device).to(like.dtype)
-        return torch.cat([torch.randn(shape, generator=g) for g in self.generators]).to(like.device, like.dtype)
 
 
 class CoModGenerator(nn.Module):

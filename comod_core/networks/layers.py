@@ -2,11 +2,32 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
+from ..errors import CoModError
 from ..ops import ACTIVATION_GAIN, bias_act, modulated_conv2d, setup_filter, upfirdn2d
+
+NOISE_MODES = ("const", "random", "none")
+
+
+def check_rows(name: str, value: Tensor | None, count: int | None, width: int) -> Tensor | None:
+    """An input [N,width] of a network, one row serving all `count`; width 0: the network takes none, None comes back.
+
+    Raises CoModError when it is missing, superfluous or of another shape.
+    """
+    if not width:
+        if value is not None:
+            raise CoModError(f"this network takes no {name}: leave it out.")
+        return None
+    rows = "N" if count is None else count
+    if value is None:
+        raise CoModError(f"{name} is missing; this network takes [{rows},{width}].")
+    if value.ndim != 2 or value.shape[1] != width or (count is not None and len(value) not in (1, count)):
+        raise CoModError(f"{name} has shape {list(value.shape)}; this network takes [{rows},{width}].")
+    return value if count is None else value.expand(count, -1)
 
 
 def feature_maps(k: int, base: int, decay: float, low: int, high: int) -> int:
@@ -99,6 +120,27 @@ class ModulatedConv2d(nn.Module):
         y = modulated_conv2d(x, self.weight * self.scale, s, demodulate=self.demodulate, up=self.up, fir=self.fir,
                              noise=None if noise is None else noise * self.noise_strength)
         return bias_act(y, self.bias, self.act)
+
+
+class NoiseSource:
+    """Noise maps of one decode: stored ("const"), drawn one generator a sample ("random"), or none."""
+
+    def __init__(self, mode: str, count: int, generators: Sequence[torch.Generator] | None):
+        if mode not in NOISE_MODES:
+            raise CoModError(f"noise_mode {mode!r} is not one of {', '.join(NOISE_MODES)}.")
+        if mode == "random" and generators is not None and len(generators) != count:
+            raise CoModError(f"noise_mode random: {count} samples but {len(generators)} generators; give one a sample.")
+        self.mode, self.count, self.generators = mode, count, generators
+
+    def __call__(self, layer: ModulatedConv2d) -> Tensor | None:
+        if self.mode == "none":
+            return None
+        if self.mode == "const":
+            return layer.noise_const
+        shape, like = [1, 1, layer.noise_resolution, layer.noise_resolution], layer.noise_const
+        if self.generators is None:
+            return torch.randn([self.count, *shape[1:]], device=like.device).to(like.dtype)
+        return torch.cat([torch.randn(shape, generator=g) for g in self.generators]).to(like.device, like.dtype)
 
 
 class Mapping(nn.Module):

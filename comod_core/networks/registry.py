@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from .biggan import BigGANConfig, BigGANDiscriminator, BigGANGenerator
 from .comodgan import CoModConfig, CoModGenerator
 from .discriminator import CoModDiscriminator
+from .stylegan2 import StyleGAN2Config, StyleGAN2Discriminator, StyleGAN2Generator
 from .stylemapgan import StyleMapConfig, StyleMapDiscriminator, StyleMapGAN
 
 
@@ -26,6 +28,9 @@ class Architecture:
 ARCHITECTURES: tuple[Architecture, ...] = (
     Architecture("comodgan", CoModConfig, {"generator": CoModGenerator, "discriminator": CoModDiscriminator}),
     Architecture("stylemapgan", StyleMapConfig, {"generator": StyleMapGAN, "discriminator": StyleMapDiscriminator}),
+    Architecture("biggan", BigGANConfig, {"generator": BigGANGenerator, "discriminator": BigGANDiscriminator}),
+    Architecture("stylegan2", StyleGAN2Config, {"generator": StyleGAN2Generator,
+                                                "discriminator": StyleGAN2Discriminator}),
 )
 
 
