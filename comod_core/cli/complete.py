@@ -34,9 +34,9 @@ def complete(
     """
     if mask is None and outpaint is None:
         raise CoModError("say where the hole is: --mask FILE, --mask DIR, --mask random, or --outpaint L,T,R,B.")
-    sides = None if outpaint is None else tuple(_numbers("--outpaint", outpaint, int, 4))
-    holes = {"mask": mask, "outpaint": sides, "hole_range": tuple(_numbers("--hole-range", hole_range, float, 2)),
-             "mask_seed": mask_seed}
+    sides = None if outpaint is None else tuple(options.numbers("--outpaint", outpaint, int, 4))
+    holes = {"mask": mask, "outpaint": sides, "mask_seed": mask_seed,
+             "hole_range": tuple(options.numbers("--hole-range", hole_range, float, 2))}
     sampling = {"psi": psi, "cutoff": cutoff, "noise_mode": noise_mode, "dropout": dropout, "size_strategy": strategy,
                 "context": context, "feather": feather, "grow": grow, "color_match": color_match}
     numbers = parse_seeds(seeds)
@@ -48,13 +48,3 @@ def complete(
     outcome = batch.run(model, device, dtype, debug=command.find_root().params["debug"])
     out().print(printable(outcome.summary()), markup=False)
     raise typer.Exit(outcome.code)
-
-
-def _numbers(option: str, text: str, kind: type, count: int) -> list:
-    try:
-        found = [kind(part) for part in text.split(",")]
-    except ValueError:
-        found = []
-    if len(found) != count:
-        raise CoModError(f"{option} {text!r}: write {count} numbers with commas between them.")
-    return found

@@ -55,29 +55,33 @@ def _walk(folder: Path, left_out: set[Path]):
 
 
 class MaskFolder:
-    """Masks by stem: for `a.jpg` the file `a.*`, `a_mask.*` or `a-mask.*`, in the same subfolder first, then above."""
+    """Masks by stem: for `a.jpg` the file `a.*`, `a_mask.*` or `a-mask.*`, in the same subfolder first, then above.
 
-    def __init__(self, folder: Path):
-        self.folder = folder
+    kind and ends: what the files are and how their names may end, for other things than masks.
+    """
+
+    def __init__(self, folder: Path, kind: str = "mask", ends: tuple[str, ...] = MASK_ENDS):
+        self.folder, self.kind, self.ends = folder, kind, ends
         self._files: dict[str, list[Path]] = {}
         for path in _walk(folder, set()):
             if path.suffix.lower() in PICTURE_SUFFIXES:
                 self._files.setdefault(path.relative_to(folder).with_suffix("").as_posix(), []).append(path)
 
     def of(self, source: Source) -> Path:
-        """The mask of a picture. Raises CoModError when there is none, or more than one."""
+        """The mask (or what the folder holds) of a picture. Raises CoModError when there is none, or more than one."""
         stem = source.path.stem
         below = source.name.rpartition("/")[0]
         places = [f"{below}/{stem}", stem] if below else [stem]
-        for place in [name for plain in places for name in (plain, *(plain + end for end in MASK_ENDS))]:
+        for place in [name for plain in places for name in (plain, *(plain + end for end in self.ends))]:
             found = [path for path in self._files.get(place, ()) if not path.samefile(source.path)]
             if len(found) > 1:
-                raise CoModError(f"{source.path}: more than one mask fits: {', '.join(path.name for path in found)}. "
-                                 f"Keep one of them in {self.folder}.")
+                names = ", ".join(path.name for path in found)
+                raise CoModError(f"{source.path}: more than one {self.kind} fits: {names}. Keep one of them in "
+                                 f"{self.folder}.")
             if found:
                 return found[0]
-        raise CoModError(f"{source.path}: no mask for it in {self.folder}. It would be called {stem}.png, "
-                         f"{stem}_mask.png or {stem}-mask.png.")
+        names = " or ".join(f"{stem}{end}.png" for end in ("", *self.ends))
+        raise CoModError(f"{source.path}: no {self.kind} for it in {self.folder}. It would be called {names}.")
 
     def pictures_among(self, sources: list[Source]) -> list[Source]:
         """The sources without those that are the mask of another one by their name, for masks kept beside pictures."""
@@ -85,3 +89,20 @@ class MaskFolder:
         masks = {path.resolve() for files in self._files.values() for path in files}
         return [source for source in sources if not (
             source.path.resolve() in masks and source.name.endswith(MASK_ENDS) and source.name[:-5] in names)]
+
+
+class Companions:
+    """What goes with each picture: one file for all of them, or a folder with one of the picture's name for each.
+
+    Raises CoModError, naming the option, when there is neither.
+    """
+
+    def __init__(self, option: str, path: Path, kind: str, ends: tuple[str, ...] = ()):
+        if not path.exists():
+            raise CoModError(f"{option} {path}: there is no such file or folder.")
+        self.path = path
+        self.folder = MaskFolder(path, kind, ends) if path.is_dir() else None
+
+    def of(self, source: Source) -> Path:
+        """The file for this picture. Raises CoModError when the folder has none, or more than one."""
+        return self.folder.of(source) if self.folder else self.path
