@@ -15,14 +15,13 @@ import torch
 
 from ..files import atomic_write
 from ..networks import CoModConfig
-from .config import TrainConfig
-from .data import hole_batch
 from .grids import completion_grid, save_grid
 from .loop import Trainer, train
+from .recipes import CompletionConfig, config_from_json, recipe_of
 
 # For the built-in model: narrow at high resolutions, where line art needs few channels; reconstruction alone until the
 # layout stands (a third of the cost of a full step), then adversarial with a strong L1. docs/training.md has the story.
-AVATARS_64 = TrainConfig(
+AVATARS_64 = CompletionConfig(
     network=CoModConfig(resolution=64, z_dim=128, w_dim=128, mapping_layers=4, mapping_fmaps=128, fmap_base=512,
                         fmap_max=128, dropout_rate=0.25),
     total_kimg=400.0, batch=8, r1_gamma=1.0, l1_only_kimg=100.0, l1_warmup_weight=25.0, l1_weight=6.0,
@@ -38,17 +37,17 @@ def main() -> None:
     parser.add_argument("--kimg", type=float, help="stop after so many thousand images")
     parser.add_argument("--start", type=Path, help="model file (.safetensors) whose weights a new run begins with")
     options = parser.parse_args()
-    config = TrainConfig.from_json(options.config.read_text("utf-8")) if options.config else AVATARS_64
+    config = config_from_json(options.config.read_text("utf-8")) if options.config else AVATARS_64
     images = np.load(options.data / "images.npy", mmap_mode="r")
     total = options.kimg or config.total_kimg
     options.out.mkdir(parents=True, exist_ok=True)
     show(options.out, config, images, total, options.start)
 
 
-def show(out: Path, config: TrainConfig, images: np.ndarray, total: float, start: Path | None = None) -> None:
+def show(out: Path, config: CompletionConfig, images: np.ndarray, total: float, start: Path | None = None) -> None:
     """Drive the loop: a line of means every half minute to log.jsonl and the terminal, a grid at each snapshot."""
     rows = torch.from_numpy(np.array(images[:8])).permute(0, 3, 1, 2).float() / 127.5 - 1
-    holes = hole_batch(config, 2 ** 40, len(rows))
+    holes = recipe_of(config).holes.rows(2 ** 40, range(len(rows)))
 
     def snapshot(trainer: Trainer) -> None:
         name = f"fakes{trainer.images_seen // 1000:06d}.png"

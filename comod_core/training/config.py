@@ -3,56 +3,68 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from typing import Any
 
 from ..errors import CoModError
-from ..networks import CoModConfig
+
+AUGMENTATIONS = ("none", "diffaugment", "ada")
+PRECISIONS = ("fp32", "bf16", "fp16")
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """One CoModGAN run. Lengths are in images shown to the discriminator, thousands where a name says kimg."""
+    """What every recipe has. Lengths are in images shown to the discriminator, thousands where a name says kimg.
 
-    network: CoModConfig = dataclasses.field(default_factory=CoModConfig)
+    batch: images a step over all processes. accumulate: parts that a process cuts its share of a batch into, to save
+    memory. ema_kimg: half-life of the averaged generator, never more than ema_rampup of what was seen. augment: "none",
+    "diffaugment" (Zhao et al. 2020) or "ada" (Karras et al. 2020), whose strength follows ada_target and moves from 0
+    to 1 in ada_kimg at most. freeze_d: resolutions of the discriminator, from the highest down, that stay as they are
+    (Mo et al. 2020). precision: "fp32", or "bf16" and "fp16" for mixed precision. Raises CoModError when values do not
+    fit.
+    """
+
+    recipe: str = ""
     total_kimg: float = 25000.0
     batch: int = 32
+    accumulate: int = 1
     seed: int = 0
     learning_rate: float = 0.002
     adam_beta1: float = 0.0
     adam_beta2: float = 0.99
     r1_gamma: float = 10.0
     r1_interval: int = 16
-    l1_weight: float = 0.0
-    l1_warmup_weight: float = 0.0
-    l1_warmup_kimg: float = 0.0
-    l1_only_kimg: float = 0.0
-    perceptual_weight: float = 0.0
-    samples_per_hole: int = 1
-    noise_mode: str = "random"
-    style_mixing: float = 0.5
     ema_kimg: float = 10.0
     ema_rampup: float | None = 0.05
     mirror: bool = False
-    hole_range: tuple[float, float] = (0.0, 1.0)
-    brush_width: tuple[float, float] | None = None
-    structured_masks: float = 0.0
+    augment: str = "none"
+    ada_target: float = 0.6
+    ada_kimg: float = 500.0
+    freeze_d: int = 0
+    precision: str = "fp32"
     snapshot_minutes: float = 5.0
 
     def __post_init__(self):
-        if self.batch < 1 or self.total_kimg <= 0 or not 0 <= self.hole_range[0] < self.hole_range[1] <= 1:
-            raise CoModError("TrainConfig: batch and total_kimg must be positive, hole_range within [0,1] and rising.")
-        if self.samples_per_hole < 1 or self.batch % self.samples_per_hole:
-            raise CoModError("TrainConfig: samples_per_hole must divide the batch.")
+        if self.batch < 1 or self.total_kimg <= 0 or self.r1_interval < 1 or self.accumulate < 1:
+            raise CoModError("Training: batch, accumulate, r1_interval and total_kimg must be positive.")
+        if self.augment not in AUGMENTATIONS or self.precision not in PRECISIONS:
+            raise CoModError(f"Training: augment is one of {', '.join(AUGMENTATIONS)}, precision one of "
+                             f"{', '.join(PRECISIONS)}; got {self.augment!r} and {self.precision!r}.")
 
     def to_json(self) -> str:
         return json.dumps(dataclasses.asdict(self), indent=1)
 
-    @staticmethod
-    def from_json(text: str) -> TrainConfig:
-        """Inverse of `to_json`. Raises CoModError when a field is unknown."""
-        fields = json.loads(text)
-        try:
-            network = CoModConfig(**fields.pop("network"))
-            tuples = {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
-            return TrainConfig(network=network, **tuples)
-        except (TypeError, KeyError) as error:
-            raise CoModError(f"Training config: {error}. Was it written by another version?") from error
+
+def from_json(kinds: dict[str, type[TrainConfig]], networks: dict[str, type], text: str) -> TrainConfig:
+    """Inverse of `TrainConfig.to_json`; kinds and networks: the classes of a recipe's settings and of its network's.
+
+    Raises CoModError when the recipe or a field is unknown.
+    """
+    try:
+        fields: dict[str, Any] = json.loads(text)
+        recipe = fields.get("recipe") or "completion"      # runs before there were recipes
+        tuples = {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
+        if "network" in tuples:
+            tuples["network"] = networks[recipe](**tuples["network"])
+        return kinds[recipe](**tuples | {"recipe": recipe})
+    except (TypeError, KeyError, ValueError) as error:
+        raise CoModError(f"Training settings: {error}. Were they written by another version?") from error

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import pickle
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,7 @@ import torch
 
 from ..checkpoints.store import save_networks
 from ..errors import CoModError
-from ..networks import CoModDiscriminator, CoModGenerator
-from .config import TrainConfig
+from .recipes import config_from_json, recipe_of
 
 
 def export(snapshot: str | Path, destination: str | Path, metadata: dict[str, Any]) -> Path:
@@ -22,8 +22,8 @@ def export(snapshot: str | Path, destination: str | Path, metadata: dict[str, An
     """
     try:
         state = torch.load(snapshot, map_location="cpu", weights_only=True)
-        config = TrainConfig.from_json(state["config"])
-        generator, discriminator = CoModGenerator(config.network), CoModDiscriminator(config.network)
+        config = config_from_json(state["config"])
+        generator, discriminator = recipe_of(dataclasses.replace(config, perceptual_weight=0.0)).networks()
         generator.load_state_dict(state["ema"])
         discriminator.load_state_dict(state["discriminator"])
     except (RuntimeError, KeyError, OSError, EOFError, ValueError, pickle.UnpicklingError) as error:

@@ -25,13 +25,14 @@ def r1_penalty(score: Callable[[Tensor], Tensor], real: Tensor) -> Tensor:
     return gradient.square().sum(dim=[1, 2, 3]).mean()
 
 
-def hole_l1(fake: Tensor, real: Tensor, mask: Tensor) -> Tensor:
+def hole_l1(fake: Tensor, real: Tensor, mask: Tensor, area: Tensor | float | None = None) -> Tensor:
     """Absolute difference over hole pixels only, one number a picture; their mean is the mean over the batch's holes.
 
-    fake, real [N,C,H,W]; mask [N,1,H,W], 1 = hole. Returns [N].
+    fake, real [N,C,H,W]; mask [N,1,H,W], 1 = hole; area: hole pixels of an average picture, that of this batch when
+    None. Returns [N].
     """
-    pixels = (mask.sum() * real.shape[1] / len(real)).clamp_min(1)
-    return ((fake - real).abs() * mask).sum(dim=(1, 2, 3)) / pixels
+    area = mask.sum() / len(mask) if area is None else area
+    return ((fake - real).abs() * mask).sum(dim=(1, 2, 3)) / (area * real.shape[1]).clamp_min(1)
 
 
 def best_of(losses: Tensor, samples: int) -> Tensor:

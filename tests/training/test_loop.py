@@ -1,5 +1,6 @@
 """The trainer: it learns, a killed run resumes to the same losses, and bad input is refused."""
 import dataclasses
+import errno
 import itertools
 import os
 import signal
@@ -11,18 +12,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from comod_core import CoModError
 from comod_core.networks import CoModConfig
 from comod_core.training import losses
-from comod_core.training.config import TrainConfig
-from comod_core.training.data import Pictures, hole_batch
+from comod_core.training.data import Pictures
 from comod_core.training.export import export
 from comod_core.training.grids import completion_grid, save_grid
+from comod_core.training.holes import HoleSource
 from comod_core.training.loop import Trainer, train
 from comod_core.training.perceptual import PerceptualDistance
+from comod_core.training.recipes import CompletionConfig, config_from_json
 
-CONFIG = TrainConfig(
+CONFIG = CompletionConfig(
     network=CoModConfig(resolution=16, z_dim=8, w_dim=8, mapping_layers=2, mapping_fmaps=8, fmap_base=64, fmap_max=16),
     total_kimg=0.08, batch=4, r1_gamma=1.0, r1_interval=4, structured_masks=0.5, brush_width=(1.0, 3.0), l1_weight=1.0)
 ROOT = Path(__file__).resolve().parents[2]
@@ -52,22 +55,24 @@ def test_losses_by_hand():
 
 def test_pictures_are_shuffled_once_an_epoch():
     source = Pictures(np.arange(12, dtype=np.uint8).reshape(12, 1, 1, 1).repeat(3, 3), seed=1)
-    seen = torch.cat([source.batch(step, 4) for step in range(6)])[:, 0, 0, 0]
+    seen = torch.cat([source.rows(step, 4, range(4)) for step in range(6)])[:, 0, 0, 0]
     values = ((seen + 1) * 127.5).round().int().tolist()
     assert sorted(values[:12]) == sorted(values[12:]) == list(range(12)) and values[:12] != values[12:]
-    assert torch.equal(source.batch(1, 4), Pictures(source.images, seed=1).batch(1, 4))
+    assert torch.equal(source.rows(1, 4, [2, 3]), Pictures(source.images, seed=1).rows(1, 4, range(4))[2:])
     with pytest.raises(CoModError, match="uint8"):
         Pictures(np.zeros((0, 4, 4, 3), np.uint8), seed=0)
 
 
 def test_holes_depend_on_seed_and_step_alone():
-    a, b = hole_batch(CONFIG, 3, 8), hole_batch(CONFIG, 3, 8)
-    assert torch.equal(a, b) and not torch.equal(a, hole_batch(CONFIG, 4, 8))
+    source = HoleSource(CONFIG)
+    a, b = source.rows(3, range(8)), HoleSource(CONFIG).rows(3, range(8))
+    assert torch.equal(a, b) and not torch.equal(a, source.rows(4, range(8)))
+    assert torch.equal(a[5:], source.rows(3, [5, 6, 7]))
     assert set(a.unique().tolist()) == {0.0, 1.0}
 
 
 def test_it_learns(tmp_path):
-    config = dataclasses.replace(CONFIG, l1_weight=20.0, total_kimg=0.4, learning_rate=0.01, hole_range=(0.0, 0.5))
+    config = dataclasses.replace(CONFIG, l1_weight=20.0, total_kimg=0.3, learning_rate=0.01, hole_range=(0.0, 0.5))
     l1 = [step["L1"] for step in run(config, tmp_path)]
     assert np.mean(l1[-20:]) < 0.7 * np.mean(l1[:10])
 
@@ -113,11 +118,78 @@ def test_a_run_can_start_from_a_model_file(tmp_path):
         assert torch.equal(other.generator.state_dict()[name], tensor)
     for name, tensor in trainer.discriminator.state_dict().items():
         assert torch.equal(other.discriminator.state_dict()[name], tensor)
-    smaller = dataclasses.replace(CONFIG, network=dataclasses.replace(CONFIG.network, fmap_max=8))
-    with pytest.raises(CoModError, match="same settings"):
-        Trainer(smaller, pictures()).start_from(model)
     with pytest.raises(CoModError, match="not a snapshot"):
         export(model, tmp_path / "x.safetensors", {})
+
+
+def test_a_run_at_another_resolution_takes_the_layers_that_fit(tmp_path):
+    small = Trainer(CONFIG, pictures())
+    small.save(tmp_path / "snapshot.pt")
+    model = export(tmp_path / "snapshot.pt", tmp_path / "model.safetensors", {"name": "tiny", "licence": "none"})
+    larger = dataclasses.replace(CONFIG, network=dataclasses.replace(CONFIG.network, resolution=32))
+    trainer = Trainer(larger, pictures(r=32))
+    fresh = trainer.start_from(model)
+    assert "generator.synthesis.b32.conv0.weight" in fresh and "generator.synthesis.b16.conv0.weight" not in fresh
+    own, theirs = trainer.generator.synthesis.b8.conv1.weight, small.ema.synthesis.b8.conv1.weight
+    assert torch.equal(own, theirs) and torch.equal(trainer.ema.synthesis.b8.conv1.weight, theirs)
+    trainer.run_step()
+    narrow = CoModConfig(resolution=16, z_dim=6, w_dim=6, mapping_fmaps=4, fmap_base=48, fmap_max=12)
+    other = dataclasses.replace(CONFIG, network=narrow)
+    with pytest.raises(CoModError, match="no layer"):
+        Trainer(other, pictures()).start_from(model)
+
+
+def test_frozen_layers_of_the_discriminator_stay(tmp_path):
+    trainer = Trainer(dataclasses.replace(CONFIG, freeze_d=1), pictures())
+    before = {name: value.clone() for name, value in trainer.discriminator.state_dict().items()}
+    trainer.run_step()
+    moved = {name for name, value in trainer.discriminator.state_dict().items() if not torch.equal(value, before[name])}
+    assert not any(name.startswith(("from_rgb", "b16.")) for name in moved) and "b8.conv0.weight" in moved
+    with pytest.raises(CoModError, match="freeze_d 9"):
+        Trainer(dataclasses.replace(CONFIG, freeze_d=9), pictures())
+
+
+def test_parts_of_a_batch_add_up_to_the_whole():
+    config = dataclasses.replace(CONFIG, batch=16, perceptual_weight=0.0, network=dataclasses.replace(
+        CONFIG.network, dropout_rate=0.3), noise_mode="const", augment="diffaugment")
+    whole, parts = Trainer(config, pictures()), Trainer(dataclasses.replace(config, accumulate=2), pictures())
+    for _ in range(5):
+        assert parts.run_step() == pytest.approx(whole.run_step(), rel=2e-4, abs=1e-5)
+    with pytest.raises(CoModError, match="multiple of 3"):
+        Trainer(dataclasses.replace(config, accumulate=3), pictures()).run_step()
+
+
+def test_masks_of_a_folder(tmp_path):
+    mask = np.zeros((40, 60), np.uint8)
+    mask[:, 30:] = 255
+    Image.fromarray(mask).save(tmp_path / "right.png")
+    config = dataclasses.replace(CONFIG, mask_folder=str(tmp_path))
+    found = HoleSource(config).rows(0, range(8))
+    assert found.shape == (8, 1, 16, 16) and found.mean().item() == pytest.approx(0.5)
+    assert {tuple(row[0, 0].tolist()) for row in found} == {(0.0,) * 8 + (1.0,) * 8, (1.0,) * 8 + (0.0,) * 8}
+    with pytest.raises(CoModError, match="not a folder"):
+        HoleSource(dataclasses.replace(CONFIG, mask_folder=str(tmp_path / "none")))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(CoModError, match="no pictures"):
+        HoleSource(dataclasses.replace(CONFIG, mask_folder=str(tmp_path / "empty")))
+    Image.fromarray(mask * 0).save(tmp_path / "empty" / "black.png")
+    with pytest.raises(CoModError, match=r"black\.png"):
+        HoleSource(dataclasses.replace(CONFIG, mask_folder=str(tmp_path / "empty"))).rows(0, [0])
+
+
+def test_a_full_disk_leaves_the_snapshot_before(tmp_path, monkeypatch):
+    trainer = Trainer(CONFIG, pictures())
+    trainer.save(tmp_path / "snapshot.pt")
+    before = (tmp_path / "snapshot.pt").read_bytes()
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    trainer.run_step()
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(CoModError, match="disk is full"):
+        trainer.save(tmp_path / "snapshot.pt")
+    assert (tmp_path / "snapshot.pt").read_bytes() == before and len(list(tmp_path.iterdir())) == 1
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
@@ -136,16 +208,16 @@ def test_bad_input(tmp_path):
     with pytest.raises(CoModError, match="snapshot"):
         next(train(CONFIG, pictures(), tmp_path))
     with pytest.raises(CoModError, match="hole_range"):
-        TrainConfig(hole_range=(0.5, 0.2))
+        CompletionConfig(hole_range=(0.5, 0.2))
     with pytest.raises(CoModError, match="another version"):
-        TrainConfig.from_json(CONFIG.to_json().replace("batch", "botch"))
-    assert TrainConfig.from_json(CONFIG.to_json()) == CONFIG
+        config_from_json(CONFIG.to_json().replace("batch", "botch"))
+    assert config_from_json(CONFIG.to_json()) == CONFIG
 
 
 def test_grid(tmp_path):
     trainer = Trainer(CONFIG, pictures())
-    images = trainer.pictures.batch(0, 3)
-    grid = completion_grid(trainer.ema, images, hole_batch(CONFIG, 0, 3), seeds=range(4))
+    images = trainer.pictures.rows(0, 3, range(3))
+    grid = completion_grid(trainer.ema, images, HoleSource(CONFIG).rows(0, range(3)), seeds=range(4))
     assert grid.shape == (3 * 16, 6 * 16, 3)
     assert torch.equal(grid[:16, :16], ((images[0] * 127.5 + 127.5).round()).to(torch.uint8).permute(1, 2, 0))
     save_grid(tmp_path / "grid.png", grid)
@@ -155,9 +227,9 @@ def test_grid(tmp_path):
 def test_completions_of_one_hole_share_it_and_only_the_best_is_pulled(tmp_path):
     config = dataclasses.replace(CONFIG, samples_per_hole=2)
     trainer = Trainer(config, pictures())
-    real, mask = trainer.pictures.batch(0, 4), hole_batch(config, 0, 4)
-    wanted, holes = trainer._holes_of_fakes(real, mask)
-    assert torch.equal(wanted[0], wanted[1]) and torch.equal(holes[2], holes[3]) and torch.equal(wanted[2], real[1])
+    part = trainer.recipe._part(trainer, range(4))
+    assert torch.equal(part.wanted[0], part.wanted[1]) and torch.equal(part.holes[2], part.holes[3])
+    assert torch.equal(part.wanted[2], part.real[1]) and not torch.equal(part.wanted[0], part.wanted[2])
     assert all(np.isfinite(v) for v in trainer.run_step().values())
     with pytest.raises(CoModError, match="samples_per_hole"):
         dataclasses.replace(CONFIG, samples_per_hole=3)

@@ -1,0 +1,188 @@
+"""Large hole completion with co-modulated GANs (Zhao et al., ICLR 2021): the settings and the losses of one step."""
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ...errors import CoModError
+from ...networks import CoModConfig, CoModDiscriminator, CoModGenerator
+from ..config import TrainConfig
+from ..holes import HoleSource
+from ..losses import best_of, discriminator_loss, generator_loss, hole_l1, r1_penalty
+from ..perceptual import PerceptualDistance
+
+if TYPE_CHECKING:
+    from ..loop import Trainer
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CompletionConfig(TrainConfig):
+    """Settings of `Completion`.
+
+    l1_weight: of the mean absolute difference over the hole, reached from l1_warmup_weight over l1_warmup_kimg. The
+    first l1_only_kimg are trained without the discriminator. perceptual_weight: of `PerceptualDistance`.
+    samples_per_hole: completions of one hole in a batch; only the one nearest to the picture is pulled to it.
+    hole_range: hole ratios of the free-form masks; brush_width: of their strokes in pixels, None for the paper's scaled
+    to the resolution. structured_masks: share of rectangles and halves. mask_folder: masks to use in place of all that.
+    """
+
+    recipe: str = "completion"
+    network: CoModConfig = dataclasses.field(default_factory=CoModConfig)
+    l1_weight: float = 0.0
+    l1_warmup_weight: float = 0.0
+    l1_warmup_kimg: float = 0.0
+    l1_only_kimg: float = 0.0
+    perceptual_weight: float = 0.0
+    samples_per_hole: int = 1
+    noise_mode: str = "random"
+    style_mixing: float = 0.5
+    hole_range: tuple[float, float] = (0.0, 1.0)
+    brush_width: tuple[float, float] | None = None
+    structured_masks: float = 0.0
+    mask_folder: str | None = None
+
+    def __post_init__(self):
+        super().__post_init__()
+        if not 0 <= self.hole_range[0] < self.hole_range[1] <= 1:
+            raise CoModError(f"Training: hole_range {list(self.hole_range)} must rise within [0,1].")
+        if self.samples_per_hole < 1 or self.batch % self.samples_per_hole:
+            raise CoModError("Training: samples_per_hole must divide the batch.")
+
+
+@dataclasses.dataclass
+class Part:
+    """What one process sees of a batch at a time: pictures to score as real and holes to complete, with their draws.
+
+    real, wanted [N,C,R,R] in [-1,1]; mask, holes [N,1,R,R], 1 = hole; draws: one generator a sample.
+    """
+
+    real: Tensor
+    mask: Tensor
+    wanted: Tensor
+    holes: Tensor
+    seeds: list[int]
+    fake: Tensor | None = None
+    w: Tensor | None = None
+
+
+class Completion:
+    """Co-modulated generator and its discriminator on mask and picture."""
+
+    config_type, network_type = CompletionConfig, CoModConfig
+
+    def __init__(self, config: CompletionConfig):
+        self.config, self.resolution = config, config.network.resolution
+        self.holes = HoleSource(config)
+        self.perceptual: nn.Module | None = PerceptualDistance() if config.perceptual_weight else None
+
+    def networks(self) -> tuple[nn.Module, nn.Module]:
+        """Generator and discriminator with fresh weights."""
+        return CoModGenerator(self.config.network), CoModDiscriminator(self.config.network)
+
+    def step(self, trainer: Trainer) -> dict[str, Tensor]:
+        """One update of both networks. Returns the losses as scalars on the device."""
+        config = self.config
+        alone = trainer.images_seen < config.l1_only_kimg * 1000
+        parts = [self._part(trainer, rows) for rows in trainer.place.parts(config.batch, config.accumulate)]
+        losses = {} if alone else self._update_discriminator(trainer, parts)
+        losses |= self._update_generator(trainer, parts, alone)
+        trainer.follow_w(torch.cat([part.w for part in parts]))
+        return losses
+
+    # ---- what a step sees ---------------------------------------------------------------------
+    def _part(self, trainer: Trainer, rows: Sequence[int]) -> Part:
+        step, k = trainer.step, self.config.samples_per_hole
+        device = trainer.place.device
+        real = trainer.pictures.rows(step, self.config.batch, rows).to(device, memory_format=torch.channels_last)
+        mask = self.holes.rows(step, rows).to(device)
+        # neighbours share a hole; the groups of minibatch_std are strided, so no group sees one picture twice
+        wanted, holes = ((x[:len(x) // k].repeat_interleave(k, dim=0) if k > 1 else x) for x in (real, mask))
+        seeds = [int(np.random.default_rng((self.config.seed, 3, step, row)).integers(2 ** 63)) for row in rows]
+        return Part(real, mask, wanted, holes, seeds)
+
+    def _generate(self, trainer: Trainer, part: Part) -> None:
+        config, net = self.config, trainer.generator
+        draws = [torch.Generator().manual_seed(seed) for seed in part.seeds]
+        z = torch.cat([torch.randn(2, 1, net.z_dim, generator=g) for g in draws], dim=1).to(part.real.device)
+        mixed, cuts = zip(*((torch.rand(1, generator=g).item() < config.style_mixing,
+                             torch.randint(1, net.num_layers, [1], generator=g).item()) for g in draws), strict=True)
+        w = net.map(z[0])
+        first = [cut if mix else net.num_layers for mix, cut in zip(mixed, cuts, strict=True)]
+        other = torch.arange(net.num_layers)[None, :, None] >= torch.tensor(first)[:, None, None]
+        styles = torch.where(other.to(w.device), net.map(z[1]), w)
+        noises = draws if part.real.device.type == "cpu" else None
+        encoding = net.encode(part.wanted, part.holes, generators=draws)
+        part.fake, part.w = net.decode(encoding, styles, config.noise_mode, noises), w[:, 0].detach()
+
+    # ---- updates ------------------------------------------------------------------------------
+    def _update_discriminator(self, trainer: Trainer, parts: Sequence[Part]) -> dict[str, Tensor]:
+        config, d, change = self.config, trainer.discriminator, trainer.augment
+        trainer.wake_discriminator(True)
+        total = 0.0
+        for part in parts:
+            with trainer.place.autocast():
+                with torch.set_grad_enabled(len(parts) == 1):        # a single part keeps its graph for the generator
+                    self._generate(trainer, part)
+                reals = d(*change(part.real, part.mask, part.seeds, 0))
+                fakes = d(*change(part.fake.detach(), part.holes, part.seeds, 1))
+                loss = discriminator_loss(reals, fakes) / len(parts)
+            trainer.place.backward(loss)
+            change.watch(reals)
+            total = total + loss.detach()
+        trainer.descend(trainer.d_optimizer)
+        losses = {"D": total}
+        if trainer.step % config.r1_interval == 0:
+            losses["R1"] = self._penalise(trainer, parts)
+        return losses
+
+    def _penalise(self, trainer: Trainer, parts: Sequence[Part]) -> Tensor:
+        config, d, total = self.config, trainer.discriminator, 0.0
+        for part in parts:
+            real, mask = trainer.augment(part.real, part.mask, part.seeds, 2)
+            penalty = r1_penalty(lambda x, mask=mask: d(x, mask), real) / len(parts)
+            trainer.place.backward(penalty * (config.r1_gamma / 2 * config.r1_interval))
+            total = total + penalty.detach()
+        trainer.descend(trainer.d_optimizer)
+        return total
+
+    def _update_generator(self, trainer: Trainer, parts: Sequence[Part], alone: bool) -> dict[str, Tensor]:
+        trainer.wake_discriminator(False)
+        totals: dict[str, Tensor] = {}
+        area = trainer.place.mean(sum(part.holes.sum() for part in parts) / sum(len(part.holes) for part in parts))
+        for part in parts:
+            with trainer.place.autocast():
+                if part.fake is None or not part.fake.requires_grad:
+                    self._generate(trainer, part)
+                loss, losses = self._generator_loss(trainer, part, area, alone)
+            trainer.place.backward(loss / len(parts))
+            part.fake = None
+            for name, value in losses.items():
+                totals[name] = totals.get(name, 0.0) + value.detach() / len(parts)
+        trainer.descend(trainer.g_optimizer)
+        return totals
+
+    def _generator_loss(self, trainer: Trainer, part: Part, area: Tensor,
+                        alone: bool) -> tuple[Tensor, dict[str, Tensor]]:
+        config = self.config
+        l1 = hole_l1(part.fake, part.wanted, part.holes, area)
+        distance, losses = self.l1_weight(trainer.images_seen) * l1, {"L1": l1.mean()}
+        if self.perceptual is not None:
+            seen = self.perceptual(part.fake, part.wanted, part.holes)
+            distance, losses = distance + config.perceptual_weight * seen, losses | {"LP": seen.mean()}
+        loss = best_of(distance, config.samples_per_hole)
+        if not alone:
+            scores = trainer.discriminator(*trainer.augment(part.fake, part.holes, part.seeds, 3))
+            adversarial = generator_loss(scores)
+            loss, losses = loss + adversarial, losses | {"G": adversarial}
+        return loss, losses
+
+    def l1_weight(self, images: int) -> float:
+        """Linear from the warm-up weight to the final one."""
+        config = self.config
+        t = min(images / max(config.l1_warmup_kimg * 1000, 1), 1.0)
+        return config.l1_warmup_weight * (1 - t) + config.l1_weight * t
