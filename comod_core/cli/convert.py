@@ -16,8 +16,9 @@ def register(app: typer.Typer) -> None:
 
 
 def convert(
-    source: Annotated[Path, typer.Argument(metavar="SRC", help="Official .pkl, .pth of the PyTorch "
-                                           "port, or .pt of StyleMapGAN.")],
+    source: Annotated[Path, typer.Argument(metavar="SRC", help="CoModGAN's .pkl or the .pth of its "
+                                           "PyTorch port, StyleMapGAN's .pt, a .pkl of StyleGAN2-ADA or IC-GAN, or the "
+                                           "folder of an IC-GAN BigGAN.")],
     target: Annotated[Path | None, typer.Argument(metavar="[DST.safetensors]", help="By itself SRC's name with "
                                                   ".safetensors, beside it.")] = None,
     which: Annotated[str, typer.Option(help="ema: the averaged generator, the one to use. train: the one that was "

@@ -1,7 +1,7 @@
 """BigGAN (Brock et al., ICLR 2019) conditioned on an instance (Casanova et al., NeurIPS 2021), on a class, or both.
 
 The networks here have plain weights: a released one's spectral norm is folded in when it is read, and training puts it
-on with `spectral_norm` and folds it with `fold_spectral_norm`.
+on with `spectral_norm` and takes it off with `fold_spectral_norm`.
 """
 from __future__ import annotations
 
@@ -129,10 +129,11 @@ class SelfAttention(nn.Module):
 
     def __init__(self, channels: int):
         super().__init__()
-        self.theta = nn.Conv2d(channels, channels // 8, 1, bias=False)
-        self.phi = nn.Conv2d(channels, channels // 8, 1, bias=False)
-        self.g = nn.Conv2d(channels, channels // 2, 1, bias=False)
-        self.o = nn.Conv2d(channels // 2, channels, 1, bias=False)
+        narrow, half = max(channels // 8, 1), max(channels // 2, 1)
+        self.theta = nn.Conv2d(channels, narrow, 1, bias=False)
+        self.phi = nn.Conv2d(channels, narrow, 1, bias=False)
+        self.g = nn.Conv2d(channels, half, 1, bias=False)
+        self.o = nn.Conv2d(half, channels, 1, bias=False)
         self.gamma = nn.Parameter(torch.zeros([]))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -285,10 +286,19 @@ def spectral_norm(net: nn.Module) -> nn.Module:
     return net
 
 
+@torch.no_grad()
 def fold_spectral_norm(net: nn.Module) -> nn.Module:
-    """Divide each weight by its spectral norm for good, in place: the network that files hold. Fold a copy to go on."""
-    net.eval()
-    for layer in list(net.modules()):
-        if parametrize.is_parametrized(layer, "weight"):
-            parametrize.remove_parametrizations(layer, "weight")
-    return net
+    """A new network of the same kind whose weights are divided by their spectral norm for good, in evaluation mode.
+
+    A new one, because copies of a network under `spectral_norm` share its layers' classes.
+    """
+    training = net.training
+    net.eval()  # no further power iteration
+    state = {key: value for key, value in net.state_dict().items() if ".parametrizations." not in key}
+    state.update((f"{path}.weight", layer.weight) for path, layer in net.named_modules()
+                 if parametrize.is_parametrized(layer, "weight"))
+    net.train(training)
+    with torch.device("meta"):
+        folded = type(net)(net.config)
+    folded.load_state_dict({key: value.detach().clone() for key, value in state.items()}, assign=True)
+    return folded.eval().requires_grad_(False)
