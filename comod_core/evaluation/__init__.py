@@ -1,0 +1,1 @@
+"""Evaluation of completion: real pictures, holes by their share of the picture, completions, numbers, a report."""
