@@ -30,7 +30,7 @@ class HoleSource:
         self.config, self.resolution = config, config.network.resolution
         self.files = _mask_files(config.mask_folder) if config.mask_folder else None
         scale = min(self.resolution / PAPER_SIZE, 1.0)
-        self.brush = config.brush_width or (12 * scale, 48 * scale)
+        self.brush = config.brush_width or (max(12 * scale, 1.0), max(48 * scale, 1.0))
 
     def rows(self, step: int, rows: Sequence[int]) -> Tensor:
         """Masks [len(rows),1,R,R], 1 = hole, of these rows of the batch of a step."""

@@ -204,7 +204,8 @@ def train(config: TrainConfig, images: np.ndarray, out: str | Path,
     """Train, resuming from `out`/snapshot.pt when it exists, and yield the progress of every step.
 
     images uint8 [N,R,R,C]. start: a model file whose weights a new run begins with. A snapshot is written
-    every `snapshot_minutes` and at the end, then `on_snapshot` is called, in the first process alone.
+    every `snapshot_minutes` and at the end, then `on_snapshot` is called, in the first process alone. Closing the
+    iterator writes one too.
     """
     out = Path(out)
     trainer, snapshot = Trainer(config, images, place), out / "snapshot.pt"
@@ -221,7 +222,12 @@ def train(config: TrainConfig, images: np.ndarray, out: str | Path,
     while trainer.images_seen < config.total_kimg * 1000:
         losses = trainer.run_step()
         now = time.monotonic()
-        yield Progress(trainer.step, trainer.images_seen, losses, (trainer.images_seen - first) / (now - started))
+        try:
+            yield Progress(trainer.step, trainer.images_seen, losses, (trainer.images_seen - first) / (now - started))
+        except GeneratorExit:
+            if trainer.place.main:
+                trainer.save(snapshot)
+            raise
         done = trainer.images_seen >= config.total_kimg * 1000
         if trainer.place.main and (done or now - saved > config.snapshot_minutes * 60):
             trainer.save(snapshot)

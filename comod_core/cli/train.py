@@ -1,0 +1,156 @@
+"""`comod train`: train a network on one's own pictures."""
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..errors import CoModError
+from .report import err, library_log, out, paragraphs, printable, progress_bar
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the app."""
+    app.command("train", no_args_is_help=True, help=paragraphs(train))(train)
+
+
+def train(
+    data: Annotated[str, typer.Option("--data", metavar="SOURCE", help="A set made by `comod dataset`, or any source "
+                                      "that it takes: then the set is made first, in RUN/data.")],
+    folder: Annotated[Path, typer.Option("--out", metavar="RUN", help="Folder of the run. One that holds a snapshot "
+                                         "goes on from it.")] = Path("run"),
+    recipe: Annotated[str, typer.Option(help="What to train: completion.")] = "completion",
+    size: Annotated[int, typer.Option(help="Side in pixels, a power of two, where SOURCE is not a prepared set.")] = 64,
+    paper: Annotated[bool, typer.Option("--paper", help="The networks of the paper in place of small ones; for a "
+                                        "GPU.")] = False,
+    kimg: Annotated[float | None, typer.Option(help="Stop after so many thousand pictures.")] = None,
+    batch: Annotated[int | None, typer.Option(help="Pictures a step, over all processes.")] = None,
+    masks: Annotated[Path | None, typer.Option(help="Folder of masks, white where the hole is, in place of random "
+                                               "ones.")] = None,
+    config: Annotated[Path | None, typer.Option(help="config.json of another run, to begin with its settings.")] = None,
+    change: Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Any setting of config.json, "
+                                                     "such as r1_gamma=5 or network.fmap_max=256. Repeatable.")] = None,
+    start: Annotated[Path | None, typer.Option(help="Model file whose weights a new run begins with: .safetensors, "
+                                               "official .pkl, .pth of the port.")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the model that is written. By itself RUN's.")] = None,
+    licence: Annotated[str, typer.Option(help="Licence that is written into the model.")] = "unknown",
+) -> None:
+    """Train a network on your own pictures and write RUN/model.safetensors, which every door of CoMod takes.
+
+    Stop it at any time, with Ctrl-C or by force, and run the same command again: it goes on from the last snapshot.
+    RUN/fakes*.png shows completions of held-out pictures, RUN/curves.png the losses and the held-out metrics. Several
+    GPUs or machines: accelerate launch -m comod_core train ...
+    """
+    if recipe != "completion":
+        raise CoModError(f"--recipe {recipe}: there is only completion.")
+    from ..training.place import Place
+    from ..training.prepare import load_prepared
+
+    place = Place(cpu=False)
+    console = err()
+    with library_log(console):
+        prepared = _prepared(data, folder / "data", size, place)
+        images, heldout = load_prepared(prepared)
+        chosen = _settings(config, images, paper, {"total_kimg": kimg, "batch": batch, "mask_folder": masks}, change)
+        if place.main:
+            console.print(printable(chosen.to_json()), markup=False)
+        place = Place(chosen.precision)
+        stopped = _run(chosen, images, heldout, folder, start, place)
+    if place.main:
+        _finish(folder, name or folder.resolve().name, licence, data)
+    raise typer.Exit(130 if stopped else 0)
+
+
+def _prepared(data: str, inside: Path, size: int, place) -> Path:
+    from ..training.prepare import PrepareConfig, prepare
+    from .dataset import summary
+
+    if (Path(data) / "images.npy").is_file():
+        return Path(data)
+    if place.main and not (inside / "dataset.json").is_file():
+        with progress_bar() as bar:
+            task = bar.add_task("reading", total=None)
+            done = prepare(data, inside, PrepareConfig(size), progress=lambda seen, _: bar.update(task, completed=seen))
+        out().print(printable(summary(done, inside)), markup=False)
+    place.wait()
+    return inside
+
+
+def _settings(file: Path | None, images, paper: bool, options: dict, changes: list[str] | None):
+    import json
+
+    from ..training.presets import completion_preset, with_changes
+    from ..training.recipes import config_from_json
+
+    chosen = config_from_json(file.read_text("utf-8")) if file else completion_preset(images.shape[1], len(images),
+                                                                                      paper=paper)
+    wanted = {name: str(value) if isinstance(value, Path) else value for name, value in options.items()
+              if value is not None}
+    for text in changes or ():
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise CoModError(f"--set {text!r}: write NAME=VALUE.")
+        try:
+            value = json.loads(value)
+        except ValueError:
+            pass                                                # plain text
+        wanted[key] = tuple(value) if isinstance(value, list) else value
+    try:
+        return with_changes(chosen, wanted)
+    except TypeError as error:
+        raise CoModError(f"--set: {error}. The names are those of config.json.") from error
+
+
+def _run(config, images, heldout, folder: Path, start: Path | None, place) -> bool:
+    """Train with a progress bar. Returns whether the user stopped it."""
+    from ..training.watch import watched
+
+    with progress_bar() as bar:
+        task = bar.add_task("training", total=int(config.total_kimg * 1000))
+
+        def say(text: str) -> None:
+            bar.console.print(printable(text), markup=False)
+
+        steps = watched(config, images, heldout, folder, start=start, place=place, report=say)
+        with contextlib.closing(steps), _asked_to_stop() as asked:
+            for progress in steps:
+                text = " ".join(f"{key} {value:.3f}" for key, value in progress.losses.items())
+                bar.update(task, completed=progress.images, description=text)
+                if asked.is_set():
+                    say("Stopped; the same command goes on from here.")
+                    return True
+    return False
+
+
+@contextlib.contextmanager
+def _asked_to_stop() -> Iterator[threading.Event]:
+    """Ctrl-C and SIGTERM set the event, so that the step is finished and saved; a second one stops at once."""
+    asked = threading.Event()
+    before = {}
+
+    def ask(number: int, _) -> None:
+        asked.set()
+        signal.signal(number, before[number])
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        before[number] = signal.signal(number, ask)
+    try:
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _finish(folder: Path, name: str, licence: str, data: str) -> None:
+    from ..training.export import export
+
+    if (folder / "snapshot.pt").exists():
+        facts = {"name": name, "licence": licence, "origin": f"trained with comod train on {Path(data).name}"}
+        target = export(folder / "snapshot.pt", folder / "model.safetensors", facts)
+        out().print(printable(f"{target}: use it with comod complete --model {target}, or put it into ComfyUI's or the "
+                              "app's models folder."), markup=False)
