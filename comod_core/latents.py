@@ -40,8 +40,8 @@ def sample(net, seeds: Sequence[int], label: Tensor | None = None) -> Tensor:
     if not len(seeds):
         raise CoModError("sample: no seeds; give at least one.")
     if not hasattr(net, "num_layers"):
-        raise CoModError("sample: this network has style maps (StyleMapGAN) and no latents a layer: use a completion "
-                         "network (CoModGAN).")
+        raise CoModError("sample: this network has no latents a layer (a StyleMapGAN has style maps, a BigGAN chunks "
+                         "of z): use a CoModGAN or StyleGAN2.")
     weight = net.w_avg
     labels = [None] * len(seeds)
     if label is not None:

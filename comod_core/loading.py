@@ -28,7 +28,8 @@ class ModelInfo:
     """Facts about a loaded network: channels of its pictures, resolution in pixels, sha256 of the file it came from.
 
     layout: "aligned" where all its pictures are framed alike (faces in the middle), so that a photo is best fitted
-    whole; "free" where any crop will do.
+    whole; "free" where any crop will do. features: the extractor of the instance features that it takes
+    (`comod_core.instances.extractors`), "" where the file does not say or it takes none.
     """
 
     name: str
@@ -39,6 +40,7 @@ class ModelInfo:
     origin: str
     sha256: str
     layout: str = "free"
+    features: str = ""
 
 
 def load_model(path_or_name: str | os.PathLike, device: str | torch.device | None = None,
@@ -60,7 +62,7 @@ def load_model(path_or_name: str | os.PathLike, device: str | torch.device | Non
         net.resolution, net.image_channels,
         str(facts.get("licence", entry.licence if entry else "unknown")),
         str(facts.get("origin", entry.origin if entry else "unknown")), _digest(path, facts),
-        str(facts.get("layout", entry.layout if entry else "free")))
+        str(facts.get("layout", entry.layout if entry else "free")), str(facts.get("features", "")))
     return net
 
 

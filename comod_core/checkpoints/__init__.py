@@ -78,7 +78,7 @@ def _foreign(path: Path, which: str) -> tuple[nn.Module, nn.Module | None, dict[
             _require_ema(path, which)
         stated = biggan.stated_beside(path)
         facts = {"licence": biggan.LICENCE, "origin": biggan.ORIGIN, "credits": biggan.CREDITS,
-                 "notes": biggan.notes(path, stated)}
+                 "notes": biggan.notes(path, stated), "features": biggan.features_of(stated)}
         return biggan.import_biggan(content, stated, place), None, facts
     raise CoModError(f"{path}: recognised as {recognise(content)}, not supported by this version of CoMod. It reads "
                      "CoModGAN (the official pickles, the PyTorch port's .pth), StyleMapGAN's .pt, pickles of "

@@ -26,6 +26,7 @@ ORIGIN = "https://github.com/facebookresearch/ic_gan"
 CREDITS = "Arantxa Casanova, Marlène Careil, Jakob Verbeek, Michal Drozdzal, Adriana Romero-Soriano (NeurIPS 2021)"
 
 _PREFIX = {"ema": "G_ema", "train": "G"}
+_EXTRACTORS = {"selfsupervised": "swav", "classification": "supervised"}
 _FIXED = {"G_param": ("SN",), "norm_style": ("bn",), "hier": (True,), "G_shared": (True,),
           "G_nl": ("relu", "inplace_relu"), "model_backbone": ("biggan",), "mybn": (False,), "cross_replica": (False,)}
 _RULES = tuple((re.compile(pattern), target) for pattern, target in (
@@ -80,6 +81,13 @@ def best_fid(stated: Mapping[str, Any]) -> float:
     value = stated.get("best_FID")
     known = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
     return float(value) if known else math.inf
+
+
+def features_of(stated: Mapping[str, Any]) -> str:
+    """The extractor (`comod_core.instances.extractors`) whose features the network takes; "" where that is not said."""
+    said = stated.get("config")
+    kind = said.get("feature_extractor") if isinstance(said, dict) else None
+    return _EXTRACTORS.get(kind, "") if isinstance(kind, str) else ""
 
 
 def notes(path: Path, stated: Mapping[str, Any]) -> str:

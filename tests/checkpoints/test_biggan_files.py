@@ -69,6 +69,7 @@ def test_configuration_metadata_and_round_trip(folder):
     assert all(torch.equal(value, state[key]) for key, value in found.generator.state_dict().items())
     direct = load_model(folder)
     assert direct.info == dataclasses.replace(loaded.info, sha256=direct.info.sha256, name="icgan_biggan_64")
+    assert direct.info.features == "swav"
     assert direct.info.sha256 == header["source_sha256"] and loaded.info.sha256 != direct.info.sha256
 
 
