@@ -245,10 +245,11 @@ def _finish(net, photo: Photo, style: Style, mask: Tensor | None, step: _Steps,
             warnings: Sequence[str] = ()) -> Edit:
     """Decode and blend back. Strength and place are in the style; the mask says where the photo may change."""
     tiles = stylemaps.decode(net, style, progress=step)
-    return Edit(photos.blend_back(photo, tiles, mask), tiles, style, tuple(warnings or _remarks(photo, mask)))
+    return Edit(photos.blend_back(photo, tiles, mask), tiles, style, tuple(warnings or remarks(photo, mask)))
 
 
-def _remarks(photo: Photo, mask: Tensor | None) -> list[str]:
+def remarks(photo: Photo, mask: Tensor | None) -> list[str]:
+    """What a user should know about a checked mask of the photo's size."""
     if mask is None:
         return []
     total, seen = ((part > photos.HOLE).sum().item() for part in (mask, mask[(..., *photo.seen.slices)]))

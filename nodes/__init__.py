@@ -7,11 +7,15 @@ from .latents import PsiSweep, SampleLatents, Truncate
 from .masks import MaskBox, MaskEdit, MaskFreeForm, Outpaint
 from .models import LoadModel
 from .pictures import ExamplePicture, ImageGrid
+from .style_edits import StyleMapBlend, StyleMapDirection, StyleMapMix, StyleMapMove, StyleMapTransplant
+from .stylemaps import StyleMapDecode, StyleMapEncode, StyleMapInterpolate, StyleMapSample
 
 NODES: list[type[io.ComfyNode]] = [
     LoadModel,
     Complete, Encode, SampleLatents, Truncate, PsiSweep, CoModulate,
     MaskFreeForm, MaskBox, Outpaint, MaskEdit,
+    StyleMapEncode, StyleMapSample, StyleMapBlend, StyleMapTransplant, StyleMapMix, StyleMapDirection, StyleMapMove,
+    StyleMapDecode, StyleMapInterpolate,
     ExamplePicture, ImageGrid,
 ]
 

@@ -1,4 +1,4 @@
-"""Node that loads a completion network."""
+"""Node that loads a network."""
 from __future__ import annotations
 
 import torch
@@ -35,8 +35,8 @@ class LoadModel(io.ComfyNode):
             node_id="CoModLoadModel",
             display_name="CoMod Load Model",
             category="CoMod",
-            description="Loads a completion network: a built-in one, or a file in models/comod (safetensors of the "
-                        "pack, an official TensorFlow pickle, or a .pth of the PyTorch port).",
+            description="Loads a network: a built-in one, or a file in models/comod (safetensors of the pack, an "
+                        "official TensorFlow pickle, a .pth of the PyTorch port, or a .pt of StyleMapGAN).",
             inputs=[
                 io.Combo.Input("model_name", options=names, default=names[0] if names else None,
                                tooltip="A built-in model, or a file in ComfyUI/models/comod. Press R to refresh the "
@@ -46,8 +46,9 @@ class LoadModel(io.ComfyNode):
                                        "halve the memory on a GPU and change the pictures slightly."),
             ],
             outputs=[
-                Model.Output("network", display_name="model", tooltip="For CoMod Encode, Sample Latents, Co-Modulate "
-                                                                      "and Complete."),
+                Model.Output("network", display_name="model",
+                             tooltip="A completion network (CoModGAN) is for CoMod Encode, Sample Latents, Co-Modulate "
+                                     "and Complete, a StyleMapGAN for the style-map nodes."),
                 io.String.Output("model_card", display_name="model card",
                                  tooltip="Name, resolution, licence and origin of the model, as text."),
             ],

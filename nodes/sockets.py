@@ -7,11 +7,15 @@ import torch
 
 from ..comod_core.completion import Prepared
 from ..comod_core.networks.comodgan import Encoding as NetworkEncoding
+from ..comod_core.photos import Photo
+from ..comod_core.stylemaps import Style
 from ._api import io
 
 Model = io.Custom("COMOD_MODEL")
 Encoding = io.Custom("COMOD_ENCODING")
 Latent = io.Custom("COMOD_LATENT")
+StyleMap = io.Custom("COMOD_STYLE_MAP")
+StyleDirection = io.Custom("COMOD_STYLE_DIRECTION")
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,19 @@ class SeededLatents:
     w: torch.Tensor
     seeds: tuple[int, ...]
     w_avg: torch.Tensor
+
+
+@dataclass(frozen=True)
+class StyledPictures:
+    """Style maps on a socket: the IMAGE [B,H,W,C] they came from, what `photos.prepare` made of it, and their style.
+
+    edited [1 or N,1,H,W] in [0,1]: where the pictures were edited; None where nothing has been edited yet.
+    """
+
+    source: torch.Tensor
+    photo: Photo
+    style: Style
+    edited: torch.Tensor | None = None
 
 
 def seeds_from(seed: int, count: int) -> tuple[int, ...]:

@@ -12,7 +12,9 @@ ROOT = Path(__file__).resolve().parents[2]
 EXPECTED = {
     "CoModLoadModel", "CoModComplete", "CoModEncode", "CoModSampleLatents", "CoModTruncate", "CoModPsiSweep",
     "CoModCoModulate", "CoModMaskFreeForm", "CoModMaskBox", "CoModOutpaint", "CoModMaskEdit", "CoModExamplePicture",
-    "CoModImageGrid",
+    "CoModImageGrid", "CoModStyleMapEncode", "CoModStyleMapSample", "CoModStyleMapBlend", "CoModStyleMapTransplant",
+    "CoModStyleMapMix", "CoModStyleMapDirection", "CoModStyleMapMove", "CoModStyleMapDecode",
+    "CoModStyleMapInterpolate",
 }
 
 
