@@ -1,6 +1,8 @@
 """Perceptual distance on a frozen feature network (Johnson et al. 2016; channels normalised, Zhang et al. 2018)."""
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -39,8 +41,13 @@ class PerceptualDistance(nn.Module):
         """fake, real [N,3,H,W] in [-1,1], mask [N,1,H,W], 1 = hole -> [N]; gradients flow to `fake`."""
         with torch.no_grad():
             wanted = self.features(real)
+        return self.between(self.features(fake), wanted, mask)
+
+    @staticmethod
+    def between(first: Sequence[Tensor], second: Sequence[Tensor], mask: Tensor) -> Tensor:
+        """The distance of two batches by their `features`, at the places that the hole touches -> [N]."""
         total = 0.0
-        for a, b, stride in zip(self.features(fake), wanted, STRIDES, strict=True):
+        for a, b, stride in zip(first, second, STRIDES, strict=True):
             touched = F.max_pool2d(mask, stride)
             total = total + ((a - b).square() * touched).sum(dim=(1, 2, 3)) / touched.sum(dim=(1, 2, 3)).clamp_min(1)
         return total / len(TAPS)

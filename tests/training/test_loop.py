@@ -245,3 +245,13 @@ def test_the_perceptual_distance_sees_the_hole_alone():
     seen.sum().backward()
     assert fake.grad.abs().sum() > 0
     assert len([p for p in distance.parameters() if p.requires_grad]) == 0
+
+
+def test_completions_of_one_hole_are_pushed_apart():
+    config = dataclasses.replace(CONFIG, samples_per_hole=2, perceptual_weight=1.0, diversity_weight=1.0, batch=8,
+                                 noise_mode="none", l1_only_kimg=1.0, learning_rate=0.005)
+    apart, alone = Trainer(config, pictures()), Trainer(dataclasses.replace(config, diversity_weight=1e-9), pictures())
+    variety = [[trainer.run_step()["variety"] for _ in range(25)] for trainer in (apart, alone)]
+    assert np.mean(variety[0][-5:]) > 2 * np.mean(variety[1][-5:])
+    with pytest.raises(CoModError, match="samples_per_hole 2"):
+        dataclasses.replace(CONFIG, diversity_weight=1.0)

@@ -27,6 +27,8 @@ class CompletionConfig(TrainConfig):
     l1_weight: of the mean absolute difference over the hole, reached from l1_warmup_weight over l1_warmup_kimg. The
     first l1_only_kimg are trained without the discriminator. perceptual_weight: of `PerceptualDistance`.
     samples_per_hole: completions of one hole in a batch; only the one nearest to the picture is pulled to it.
+    diversity_weight: of the perceptual distance between two completions of one hole, which is rewarded as far as
+    diversity_limit (Yang et al., "Diversity-Sensitive Conditional GANs", 2019; theirs is a distance of pixels).
     hole_range: hole ratios of the free-form masks; brush_width: of their strokes in pixels, None for the paper's scaled
     to the resolution. structured_masks: share of rectangles and halves. mask_folder: masks to use in place of all that.
     """
@@ -39,6 +41,8 @@ class CompletionConfig(TrainConfig):
     l1_only_kimg: float = 0.0
     perceptual_weight: float = 0.0
     samples_per_hole: int = 1
+    diversity_weight: float = 0.0
+    diversity_limit: float = 0.2
     noise_mode: str = "random"
     style_mixing: float = 0.5
     hole_range: tuple[float, float] = (0.0, 1.0)
@@ -52,6 +56,8 @@ class CompletionConfig(TrainConfig):
             raise CoModError(f"Training: hole_range {list(self.hole_range)} must rise within [0,1].")
         if self.samples_per_hole < 1 or self.batch % self.samples_per_hole:
             raise CoModError("Training: samples_per_hole must divide the batch.")
+        if self.diversity_weight and (self.samples_per_hole != 2 or not self.perceptual_weight):
+            raise CoModError("Training: diversity_weight needs samples_per_hole 2 and a perceptual_weight.")
 
 
 @dataclasses.dataclass
@@ -171,10 +177,18 @@ class Completion:
         config = self.config
         l1 = hole_l1(part.fake, part.wanted, part.holes, area)
         distance, losses = self.l1_weight(trainer.images_seen) * l1, {"L1": l1.mean()}
+        variety = 0.0
         if self.perceptual is not None:
-            seen = self.perceptual(part.fake, part.wanted, part.holes)
+            with torch.no_grad():
+                wanted = self.perceptual.features(part.wanted)
+            features = self.perceptual.features(part.fake)
+            seen = self.perceptual.between(features, wanted, part.holes)
             distance, losses = distance + config.perceptual_weight * seen, losses | {"LP": seen.mean()}
-        loss = best_of(distance, config.samples_per_hole)
+            if config.diversity_weight:
+                pairs = [[x[side::2] for x in features] for side in (0, 1)]
+                apart = self.perceptual.between(*pairs, part.holes[::2])
+                variety, losses = apart.clamp_max(config.diversity_limit).mean(), losses | {"variety": apart.mean()}
+        loss = best_of(distance, config.samples_per_hole) - config.diversity_weight * variety
         if not alone:
             scores = trainer.discriminator(*trainer.augment(part.fake, part.holes, part.seeds, 3))
             adversarial = generator_loss(scores)
