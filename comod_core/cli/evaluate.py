@@ -38,18 +38,20 @@ def evaluate(
         "lite0",
     psi: Annotated[str, _option("Truncations, for example 1,0.7,0.4; the first is the one in the report's pictures.",
                                 PROTOCOL)] = "1",
-    pairs: Annotated[int, _option("Pictures that are completed twice a hole, for diversity.", PROTOCOL, min=0)] = 2000,
-    raw: Annotated[bool, _option("The network's own output: no feather, no colour match, as published numbers are made.",
-                                 PROTOCOL, "--raw")] = False,
+    pairs: Annotated[int, _option("Pictures that are completed twice a hole, for diversity.", PROTOCOL,
+                                  min=0)] = 2000,
+    raw: Annotated[bool, _option("The network's own output, as published numbers are made: no feather, no colour "
+                                 "match.", PROTOCOL, "--raw")] = False,
     size: Annotated[int | None, _option("Side in pixels, for mean-colour, telea and navier-stokes.", PROTOCOL,
                                         min=16)] = None,
     device: options.Device = None, dtype: options.DType = None,
     overwrite: Annotated[bool, _option("Measure everything anew.", RUN, "--overwrite")] = False,
 ) -> None:
-    """Measure a completion model on real pictures: P-IDS, U-IDS, FD, KID, precision and recall, diversity, pixel errors.
+    """Measure a completion model: P-IDS, U-IDS, FD, KID, precision and recall, diversity, pixel errors.
 
-    Every picture gets one free-form hole of each bin. Pictures that cannot be read are reported and skipped. A run that
-    was stopped goes on where it was. The same command gives the same numbers. docs/evaluation.md explains them.
+    Every real picture gets one free-form hole of each bin. Pictures that cannot be read are reported and skipped. A
+    run that was stopped goes on where it was. The same command gives the same numbers; docs/evaluation.md explains
+    them.
     """
     from ..evaluation.gallery import cases
     from ..evaluation.protocol import Protocol

@@ -31,8 +31,9 @@ class Chart:
         """The chart as an SVG document; the same result gives the same text."""
         matplotlib = load_matplotlib()
         with matplotlib.rc_context(STYLE):
-            figure = matplotlib.figure.Figure(figsize=size, layout="constrained")
+            figure = matplotlib.figure.Figure(figsize=size)
             self.draw(figure.add_subplot())
+            figure.subplots_adjust(left=0.15, right=0.96, top=0.87, bottom=0.19)
             file = io.StringIO()
             figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
         return file.getvalue()

@@ -13,9 +13,10 @@ from .gallery import Case, file_of, panel
 WHICH = ("best", "median", "worst")
 SHARES = ("P-IDS", "U-IDS", "precision", "recall", "coverage")
 EXPLAINED = {
-    "FD": "Fréchet distance of features, smaller is better", "KID": "kernel distance of features, smaller is better",
-    "P-IDS": "share of completions that a linear SVM finds more real than their own picture, at most 50 %",
-    "U-IDS": "share of pictures that a linear SVM takes for the wrong kind, at most 50 %",
+    "FD": "Fréchet distance of features: smaller is better, falls with more pictures",
+    "KID": "kernel distance of features: smaller is better",
+    "P-IDS": "completions that a linear SVM finds more real than their own picture, at most 50 %",
+    "U-IDS": "pictures that a linear SVM takes for the wrong kind, at most 50 %",
     "diversity": "perceptual distance between two completions of one hole",
     "L1 in the hole": "mean difference of 0 to 255 to what was there"}
 
@@ -33,10 +34,9 @@ def check_packages() -> None:
 def write_report(out: Path, result: dict, cases: Sequence[Case]) -> None:
     """Write OUT/report.html and OUT/report.png. Raises CoModError when matplotlib or jinja2 is missing."""
     found = charts(result)
-    page = _page(result, found, cases)
+    text, figure = page(result, found, cases), _figure(result, found, cases)
     with atomic_write(Path(out) / "report.html", "w") as file:
-        file.write(page)
-    figure = _figure(result, found, cases)
+        file.write(text)
     with atomic_write(Path(out) / "report.png") as file, load_matplotlib().rc_context(STYLE):
         figure.savefig(file, format="png", dpi=110, metadata={"Software": None})
 
@@ -74,7 +74,8 @@ def tables(result: dict) -> list[dict]:
     return found
 
 
-def _page(result: dict, found: Sequence[Chart], cases: Sequence[Case]) -> str:
+def page(result: dict, found: Sequence[Chart], cases: Sequence[Case]) -> str:
+    """The report as HTML that needs no other file."""
     pictures = [(chart, _uri("image/svg+xml", chart.svg().encode())) for chart in found]
     panels = {which: [(percent(*case.facts["holes"]), case.facts, [_uri(*file_of(tile)) for tile in case.tiles])
                       for case in cases if case.facts["which"] == which] for which in WHICH}
@@ -118,18 +119,19 @@ def _figure(result: dict, found: Sequence[Chart], cases: Sequence[Case]):
     with matplotlib.rc_context(STYLE):
         count = len({tuple(case.facts["holes"]) for case in cases})
         heights = [1.25, 6.4, 0.75 + 0.95 * count]
-        figure = matplotlib.figure.Figure(figsize=(13.5, sum(heights)), layout="constrained", facecolor="white")
-        figure.get_layout_engine().set(w_pad=0.15, h_pad=0.12, wspace=0.03)
+        figure = matplotlib.figure.Figure(figsize=(13.5, sum(heights)), facecolor="white")
         header, middle, bottom = figure.subfigures(3, 1, height_ratios=heights)
         header.text(0.012, 0.72, f"CoMod evaluation: {protocol['model']['name']}", fontsize=19, fontweight="bold")
         header.text(0.012, 0.46, summary(result), fontsize=10, color="#52606d")
         header.text(0.012, 0.12, "     ".join(f"{name}  {value}" for name, value, _ in headline(result)), fontsize=12)
         for chart, axes in zip(found, middle.subplots(2, 3).flat, strict=False):
             chart.draw(axes)
+        middle.subplots_adjust(left=0.045, right=0.98, top=0.95, bottom=0.09, wspace=0.2, hspace=0.42)
         for axes in middle.axes[len(found):]:
             axes.set_axis_off()
         for which, axes in zip(WHICH, bottom.subplots(1, 3), strict=True):
             _pictures(axes, which, [case for case in cases if case.facts["which"] == which])
+        bottom.subplots_adjust(left=0.05, right=0.955, top=0.93, bottom=0.05, wspace=0.3)
     return figure
 
 
@@ -137,7 +139,7 @@ def _pictures(axes, which: str, cases: Sequence[Case]) -> None:
     """A panel of cases, a bin a row, with the error at the right of each."""
     picture = panel(cases)
     height, width = picture.shape[:2]
-    axes.imshow(picture, interpolation="antialiased")
+    axes.imshow(picture, interpolation="antialiased", aspect="equal")
     axes.set_axis_off()
     axes.set_title(f"{which.capitalize()} by error in the hole")
     for i, case in enumerate(cases):
@@ -152,10 +154,10 @@ def _pictures(axes, which: str, cases: Sequence[Case]) -> None:
 
 def summary(result: dict) -> str:
     """One line: data, number, features, psi, seed."""
-    protocol = result["protocol"]
-    data, network = protocol["data"], protocol["features"]
-    digest = protocol["model"]["sha256"]
-    return (f"{data['count']:,} pictures of {data['name']} at {protocol['masks']['size']}\N{MULTIPLICATION SIGN}"
-            f"{protocol['masks']['size']}  \N{MIDDLE DOT}  features: {network['name']}  \N{MIDDLE DOT}  free-form "
-            f"holes, seed {protocol['seed']}  \N{MIDDLE DOT}  psi {protocol['sampling']['psi'][0]:g}  \N{MIDDLE DOT}  model "
-            f"{digest[:12] if digest else protocol['model']['architecture']}")
+    protocol, size = result["protocol"], result["protocol"]["masks"]["size"]
+    digest, data = protocol["model"]["sha256"], protocol["data"]
+    parts = (f"{data['count']:,} pictures of {data['name']} at {size}\N{MULTIPLICATION SIGN}{size}",
+             f"features: {protocol['features']['name']}", f"free-form holes, seed {protocol['seed']}",
+             f"psi {protocol['sampling']['psi'][0]:g}",
+             f"model {digest[:12] if digest else protocol['model']['architecture']}")
+    return "  \N{MIDDLE DOT}  ".join(parts)

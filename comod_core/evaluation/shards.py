@@ -63,5 +63,4 @@ def column(paths: Sequence[Path], key: str, *place: int) -> np.ndarray:
 
 
 def _sliced(array, place: tuple[int, ...]) -> np.ndarray:
-    index = (*place, ...) if place else ...
-    return np.asarray(array[index]).reshape(array.get_shape()[len(place):])
+    return np.asarray(array[place or slice(None)]).reshape(array.get_shape()[len(place):])
