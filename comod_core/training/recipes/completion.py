@@ -26,7 +26,8 @@ class CompletionConfig(TrainConfig):
 
     l1_weight: of the mean absolute difference over the hole, reached from l1_warmup_weight over l1_warmup_kimg. The
     first l1_only_kimg are trained without the discriminator. perceptual_weight: of `PerceptualDistance`.
-    samples_per_hole: completions of one hole in a batch; only the one nearest to the picture is pulled to it.
+    samples_per_hole: completions of one hole in a batch. Of both differences to the picture, nearest_share counts for
+    the nearest completion alone and the rest for all.
     diversity_weight: of the perceptual distance between two completions of one hole, which is rewarded as far as
     diversity_limit (Yang et al., "Diversity-Sensitive Conditional GANs", 2019; theirs is a distance of pixels).
     hole_range: hole ratios of the free-form masks; brush_width: of their strokes in pixels, None for the paper's scaled
@@ -41,6 +42,7 @@ class CompletionConfig(TrainConfig):
     l1_only_kimg: float = 0.0
     perceptual_weight: float = 0.0
     samples_per_hole: int = 1
+    nearest_share: float = 1.0
     diversity_weight: float = 0.0
     diversity_limit: float = 0.2
     noise_mode: str = "random"
@@ -188,7 +190,9 @@ class Completion:
                 pairs = [[x[side::2] for x in features] for side in (0, 1)]
                 apart = self.perceptual.between(*pairs, part.holes[::2])
                 variety, losses = apart.clamp_max(config.diversity_limit).mean(), losses | {"variety": apart.mean()}
-        loss = best_of(distance, config.samples_per_hole) - config.diversity_weight * variety
+        share = config.nearest_share
+        loss = share * best_of(distance, config.samples_per_hole) + (1 - share) * distance.mean()
+        loss = loss - config.diversity_weight * variety
         if not alone:
             scores = trainer.discriminator(*trainer.augment(part.fake, part.holes, part.seeds, 3))
             adversarial = generator_loss(scores)
