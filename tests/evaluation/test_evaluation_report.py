@@ -107,8 +107,8 @@ def test_charts_of_one_psi_of_one_bin_and_without_diversity(evaluation):
     for row in result["rows"]:
         del row["scores"]["diversity-statistics"]
     titles = [chart.title for chart in charts(result)]
-    assert titles == ["FD-statistics", "U-IDS and P-IDS-statistics", "L1 in the hole",
-                      "Precision, recall, coverage-statistics", "KID-statistics"]
+    assert titles == ["FD-statistics", "U-IDS and P-IDS (statistics)", "L1 in the hole",
+                      "Precision, recall, coverage (statistics)", "KID-statistics"]
     assert all("<svg" in chart.svg() for chart in charts(result)) and Names(result)("FD") == "FD-statistics"
     assert len(headline(result)) == 5 and len(tables(result)) == 1
 
