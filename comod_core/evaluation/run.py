@@ -21,7 +21,7 @@ from .measure import measure
 from .pictures import chunks
 from .protocol import Protocol
 from .scores import NEIGHBOURS, examples, rows
-from .shards import Shards
+from .shards import Shards, column
 
 Progress = Callable[[int, int], None]
 
@@ -114,3 +114,21 @@ def _counter(progress: Progress | None, done: int, total: int) -> Callable[[], N
             progress(next(steps), total)
 
     return step
+
+
+def read_features(out: str | Path, psi: float, holes: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
+    """Features real and fake [N,D] of a finished evaluation, for `comod_core.metrics` to compare, with others' too.
+
+    Raises CoModError when OUT holds no evaluation, or none with that psi and bin.
+    """
+    out = Path(out)
+    try:
+        result = json.loads((out / "result.json").read_text(encoding="utf-8"))
+        psis, edges = result["protocol"]["sampling"]["psi"], result["protocol"]["masks"]["holes"]
+    except (OSError, ValueError, KeyError) as error:
+        raise CoModError(f"{out}: no finished evaluation here ({error}). Run comod evaluate first.") from error
+    bins = list(zip(edges[:-1], edges[1:], strict=True))
+    if psi not in psis or tuple(holes) not in bins:
+        raise CoModError(f"{out}: measured were psi {psis} and holes {bins}, not psi {psi:g} and {tuple(holes)}.")
+    paths = [out / "features" / name for name in result["features"]]
+    return column(paths, "real"), column(paths, "fake", psis.index(psi), bins.index(tuple(holes)))

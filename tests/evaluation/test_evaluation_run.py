@@ -13,7 +13,7 @@ from comod_core.evaluation import run
 from comod_core.evaluation.completers import Filler, Network
 from comod_core.evaluation.pictures import ArrayPictures
 from comod_core.evaluation.protocol import Protocol, completion_seeds, hole
-from comod_core.evaluation.run import evaluate
+from comod_core.evaluation.run import evaluate, read_features
 from comod_core.evaluation.shards import column
 from comod_core.images import to_float, to_integers
 
@@ -94,12 +94,16 @@ def test_mixed_holes_take_the_bins_in_turn(evaluation):
     assert row["scores"]["L1 in the hole"] == pytest.approx(expected) and row["holes"] == [0, 1]
 
 
-def test_features_can_be_loaded_and_compared_later(evaluation, features):
+def test_features_can_be_loaded_and_compared_later(evaluation, tmp_path):
     folder, result = evaluation
-    real, fake = column(shards(folder, result), "real"), column(shards(folder, result), "fake", 1, 0)
+    real, fake = read_features(folder, 0.5, (0, 0.4))
     assert real.shape == fake.shape == (14, 12)
     row, = [row for row in result["rows"] if row["psi"] == 0.5 and row["holes"] == [0, 0.4]]
     assert metrics.frechet_distance(real, fake) == row["scores"]["FD-statistics"]
+    with pytest.raises(CoModError, match="not psi 0.7"):
+        read_features(folder, 0.7, (0, 0.4))
+    with pytest.raises(CoModError, match="no finished evaluation"):
+        read_features(tmp_path, 1, (0, 0.4))
 
 
 def test_examples_are_best_median_and_worst(evaluation, dataset):
