@@ -3,6 +3,13 @@ from __future__ import annotations
 
 from ._api import ComfyExtension, io
 from .completion import CoModulate, Complete, Encode
+from .instances import (
+    InstanceCondition,
+    InstanceEncode,
+    InstanceInterpolate,
+    InstanceNeighbours,
+    InstanceRank,
+)
 from .latents import PsiSweep, SampleLatents, Truncate
 from .masks import MaskBox, MaskEdit, MaskFreeForm, Outpaint
 from .models import LoadModel
@@ -16,6 +23,7 @@ NODES: list[type[io.ComfyNode]] = [
     MaskFreeForm, MaskBox, Outpaint, MaskEdit,
     StyleMapEncode, StyleMapSample, StyleMapBlend, StyleMapTransplant, StyleMapMix, StyleMapDirection, StyleMapMove,
     StyleMapDecode, StyleMapInterpolate,
+    InstanceEncode, InstanceCondition, InstanceRank, InstanceInterpolate, InstanceNeighbours,
     ExamplePicture, ImageGrid,
 ]
 

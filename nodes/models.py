@@ -1,12 +1,13 @@
 """Node that loads a network."""
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 
 from ..comod_core.errors import CoModError
 from ..comod_core.loading import ModelInfo, load_model
 from ..comod_core.models.table import MODELS
-from ..comod_core.networks.comodgan import CoModGenerator
 from ._api import io
 from .host import host
 from .sockets import Model
@@ -20,9 +21,10 @@ def built_in_models() -> list[str]:
 
 
 def model_names() -> list[str]:
-    """What the loader offers: built-in names, then the files in models/comod."""
+    """What the loader offers: built-in names, then the files in models/comod but those of stored instances."""
     names = built_in_models()
-    return names + [name for name in host.model_files() if name not in names]
+    found = [name for name in host.model_files() if Path(name).parts[0] != "instances"]  # features, no models
+    return names + [name for name in found if name not in names]
 
 
 class LoadModel(io.ComfyNode):
@@ -36,7 +38,8 @@ class LoadModel(io.ComfyNode):
             display_name="CoMod Load Model",
             category="CoMod",
             description="Loads a network: a built-in one, or a file in models/comod (safetensors of the pack, an "
-                        "official TensorFlow pickle, a .pth of the PyTorch port, or a .pt of StyleMapGAN).",
+                        "official TensorFlow pickle, a .pth of the PyTorch port, a .pt of StyleMapGAN, or a .pkl or "
+                        ".pth of StyleGAN2-ADA or IC-GAN).",
             inputs=[
                 io.Combo.Input("model_name", options=names, default=names[0] if names else None,
                                tooltip="A built-in model, or a file in ComfyUI/models/comod. Press R to refresh the "
@@ -48,7 +51,8 @@ class LoadModel(io.ComfyNode):
             outputs=[
                 Model.Output("network", display_name="model",
                              tooltip="A completion network (CoModGAN) is for CoMod Encode, Sample Latents, Co-Modulate "
-                                     "and Complete, a StyleMapGAN for the style-map nodes."),
+                                     "and Complete, a StyleMapGAN for the style-map nodes, a BigGAN or StyleGAN2 for "
+                                     "the instance nodes."),
                 io.String.Output("model_card", display_name="model card",
                                  tooltip="Name, resolution, licence and origin of the model, as text."),
             ],
@@ -73,7 +77,7 @@ class LoadModel(io.ComfyNode):
         return io.NodeOutput(host.wrap(network), model_card(network.info))
 
 
-def load_network(name: str, dtype: torch.dtype) -> CoModGenerator:
+def load_network(name: str, dtype: torch.dtype) -> torch.nn.Module:
     """The network of a built-in name or of a file in the model folder, on the CPU.
 
     Raises CoModError for any other name, and for files that hold no network.

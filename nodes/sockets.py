@@ -16,6 +16,7 @@ Encoding = io.Custom("COMOD_ENCODING")
 Latent = io.Custom("COMOD_LATENT")
 StyleMap = io.Custom("COMOD_STYLE_MAP")
 StyleDirection = io.Custom("COMOD_STYLE_DIRECTION")
+Instance = io.Custom("COMOD_INSTANCE")
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,18 @@ class StyledPictures:
     photo: Photo
     style: Style
     edited: torch.Tensor | None = None
+
+
+@dataclass(frozen=True)
+class InstanceFeatures:
+    """Instances on a socket: features [N,D] of unit length, float32 on the CPU.
+
+    extractor and digest: name of the network that they came from and SHA-256 of its weights, "" where unknown.
+    """
+
+    features: torch.Tensor
+    extractor: str = ""
+    digest: str = ""
 
 
 def seeds_from(seed: int, count: int) -> tuple[int, ...]:

@@ -101,7 +101,7 @@ def test_a_picture_without_a_painted_hole_says_what_to_do(with_own_picture, node
 
 
 def test_every_node_is_in_a_workflow_or_makes_masks(nodes):
-    """Nodes for style maps have none until there is a model for them that comes along: see test_style_workflows."""
+    """Nodes for style maps and instances have none until there is a model for them that comes along."""
     used = {node["type"] for path in WORKFLOWS for node in json.loads(path.read_text("utf-8"))["nodes"]}
-    others = {name for name in set(nodes) - used if not name.startswith("CoModStyleMap")}
+    others = {name for name in set(nodes) - used if not name.startswith(("CoModStyleMap", "CoModInstance"))}
     assert others <= {"CoModMaskFreeForm", "CoModMaskBox", "CoModMaskEdit"}

@@ -14,7 +14,8 @@ EXPECTED = {
     "CoModCoModulate", "CoModMaskFreeForm", "CoModMaskBox", "CoModOutpaint", "CoModMaskEdit", "CoModExamplePicture",
     "CoModImageGrid", "CoModStyleMapEncode", "CoModStyleMapSample", "CoModStyleMapBlend", "CoModStyleMapTransplant",
     "CoModStyleMapMix", "CoModStyleMapDirection", "CoModStyleMapMove", "CoModStyleMapDecode",
-    "CoModStyleMapInterpolate",
+    "CoModStyleMapInterpolate", "CoModInstanceEncode", "CoModInstanceCondition", "CoModInstanceRank",
+    "CoModInstanceInterpolate", "CoModInstanceNeighbours",
 }
 
 
