@@ -90,8 +90,9 @@ def _over_holes(result: dict, metric: str, note: str) -> Chart | None:
         return None
 
     def draw(axes) -> None:
-        for psi, hue, width in zip(psis, _shades(len(psis)), (2.6, *[1.6] * len(psis)), strict=False):
-            _line(axes, _bins(result, psi), metric, hue, f"psi {psi:g}", width)
+        for i, (psi, hue) in enumerate(zip(psis, _shades(len(psis)), strict=True)):
+            # the others are wide and lie below, so that lines which coincide are all seen
+            _line(axes, _bins(result, psi), metric, hue, f"psi {psi:g}", 3.6 if i else 1.8, zorder=3 - i / len(psis))
         _finish(axes, result, note, len(psis) > 1)
 
     return Chart(metric, f"{metric} ({note}) over the share of the picture that is hole.", draw)
@@ -114,9 +115,10 @@ def _shares(result: dict, metrics: Sequence[str], title: str, note: str) -> Char
     return Chart(title, f"{title} at psi {psi:g} ({note}) over the share of the picture that is hole.", draw)
 
 
-def _line(axes, rows: Sequence[dict], metric: str, hue: str, label: str, width: float, scale: float = 1) -> None:
+def _line(axes, rows: Sequence[dict], metric: str, hue: str, label: str, width: float, scale: float = 1,
+          zorder: float = 2) -> None:
     axes.plot(range(len(rows)), [scale * row["scores"][metric] for row in rows], marker="o", color=hue, label=label,
-              linewidth=width, zorder=width + 1, markeredgecolor="white", clip_on=False)
+              linewidth=width, zorder=zorder, markeredgecolor="white", clip_on=False)
 
 
 def _finish(axes, result: dict, note: str, legend: bool) -> None:

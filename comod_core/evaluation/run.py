@@ -32,7 +32,7 @@ def evaluate(completer, features: FeatureNetwork, pictures, protocol: Protocol, 
 
     completer: `completers.Network` or `Filler`. pictures: `pictures.FilePictures` or `ArrayPictures`. A chunk that was
     measured before with the same settings is not measured again, unless `fresh`. Memory holds one chunk of pictures,
-    then the features of one psi and bin. progress(done, total) counts holes. Equal arguments give an equal file on the
+    then the features of one psi. progress(done, total) counts holes. Equal arguments give an equal file on the
     same machine. Raises CoModError when fewer than two pictures can be read.
     """
     out, shards, skipped = Path(out), Shards(Path(out) / "features"), {}
