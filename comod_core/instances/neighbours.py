@@ -1,6 +1,7 @@
 """Which instances are alike, by the cosine of their features: exactly, by an inverted file, and representatives.
 
-By faiss (Johnson et al. 2019). Features are gone through in blocks, so that they need not fit into memory.
+By faiss (Johnson et al. 2019); the exact search does without it where it is missing. Features are gone through in
+blocks, so that they need not fit into memory.
 """
 from __future__ import annotations
 
@@ -29,17 +30,27 @@ def exact(instances: Instances, queries: Tensor, k: int = 10, *, rows: int = ROW
 
     A query that is an instance itself finds itself first. progress(done, total, None) in instances. Raises CoModError.
     """
-    faiss, queries = _faiss(), _queries(instances, queries)
-    k = _count("k", k, len(instances))
+    queries, k = _queries(instances, queries), _count("k", k, len(instances))
     best = np.full((len(queries), k), -np.inf, np.float32), np.full((len(queries), k), -1, np.int64)
     for start, block in instances.blocks(rows):
-        found, at = faiss.knn(queries, block, min(k, len(block)), metric=faiss.METRIC_INNER_PRODUCT)
+        found, at = _nearest(queries, block, min(k, len(block)))
         found, at = np.concatenate([best[0], found], 1), np.concatenate([best[1], at + start], 1)
         order = np.lexsort((at, -found), axis=1)[:, :k]  # of equals the first instance
         best = np.take_along_axis(found, order, 1), np.take_along_axis(at, order, 1)
         if progress:
             progress(start + len(block), len(instances), None)
     return best
+
+
+def _nearest(queries: np.ndarray, block: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """The k largest cosines of each query with the rows of a block, and their rows, in any order."""
+    try:
+        faiss = _faiss()
+    except CoModError:
+        cosines = queries @ block.T
+        at = np.argpartition(-cosines, k - 1, axis=1)[:, :k]
+        return np.take_along_axis(cosines, at, 1), at
+    return faiss.knn(queries, block, k, metric=faiss.METRIC_INNER_PRODUCT)
 
 
 class NeighbourIndex:
@@ -155,5 +166,6 @@ def _faiss():
     try:
         import faiss
     except ImportError as problem:
-        raise CoModError("Neighbours of instances need faiss: pip install faiss-cpu.") from problem
+        raise CoModError("an index of instances, and their representatives, need faiss: pip install faiss-cpu.") \
+            from problem
     return faiss

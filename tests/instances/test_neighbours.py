@@ -154,6 +154,12 @@ def test_files_that_are_no_index(tmp_path):
 
 
 def test_without_faiss(monkeypatch):
+    queries = torch.randn(3, 16)
+    expected = exact(groups(200), queries, 7, rows=64)
     monkeypatch.setitem(sys.modules, "faiss", None)
-    with pytest.raises(CoModError, match="pip install faiss-cpu"):
-        exact(groups(9), torch.ones(16))
+    found = exact(groups(200), queries, 7, rows=64)
+    assert np.array_equal(found[1], expected[1])
+    np.testing.assert_allclose(found[0], expected[0], atol=1e-6)
+    for work in (lambda: NeighbourIndex.build(groups(90)), lambda: representatives(groups(90), 3)):
+        with pytest.raises(CoModError, match="pip install faiss-cpu"):
+            work()

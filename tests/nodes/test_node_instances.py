@@ -103,7 +103,6 @@ def test_interpolate(nodes, model, network, generation, image, pack, encoded, on
 
 
 def test_neighbours_of_a_file(nodes, pack, folder, one, encoded):
-    pytest.importorskip("faiss")
     stored = pack("comod_core.instances.stored")
     rows = np.concatenate([np.random.default_rng(0).normal(size=(6, 1280)), encoded.features.numpy()])
     instances = stored.Instances(rows, [f"{i}.png" for i in range(8)], None, "lite0")
