@@ -3,7 +3,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -13,35 +12,34 @@ from ..errors import CoModError
 from ..images import open_picture
 from ..masks import free_form
 
-if TYPE_CHECKING:
-    from .recipes.completion import CompletionConfig
-
 SUFFIXES = frozenset({".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".jpg", ".jpeg"})
 PAPER_SIZE = 256        # the smallest at which the paper's strokes of 12 to 48 pixels were used
 
 
 class HoleSource:
-    """Free-form masks and, in the share of `structured_masks`, rectangles and halves; or masks from a folder.
+    """Free-form masks and, in the share `structured`, rectangles and halves; or masks from a folder.
 
+    hole_range: hole ratios of the free-form ones; brush_width: of their strokes in pixels, None for the paper's.
     Raises CoModError when the folder holds no masks.
     """
 
-    def __init__(self, config: CompletionConfig):
-        self.config, self.resolution = config, config.network.resolution
-        self.files = _mask_files(config.mask_folder) if config.mask_folder else None
-        scale = min(self.resolution / PAPER_SIZE, 1.0)
-        self.brush = config.brush_width or (max(12 * scale, 1.0), max(48 * scale, 1.0))
+    def __init__(self, resolution: int, seed: int, *, hole_range: tuple[float, float] = (0.0, 1.0),
+                 brush_width: tuple[float, float] | None = None, structured: float = 0.0, folder: str | None = None):
+        self.resolution, self.seed, self.hole_range, self.structured = resolution, seed, hole_range, structured
+        self.files = _mask_files(folder) if folder else None
+        scale = min(resolution / PAPER_SIZE, 1.0)
+        self.brush = brush_width or (max(12 * scale, 1.0), max(48 * scale, 1.0))
 
     def rows(self, step: int, rows: Sequence[int]) -> Tensor:
         """Masks [len(rows),1,R,R], 1 = hole, of these rows of the batch of a step."""
-        return torch.cat([self._one(np.random.default_rng((self.config.seed, 2, step, row))) for row in rows])
+        return torch.cat([self._one(np.random.default_rng((self.seed, 2, step, row))) for row in rows])
 
     def _one(self, rng: np.random.Generator) -> Tensor:
         if self.files is not None:
             return self._of_file(rng)
-        if rng.random() < self.config.structured_masks:
+        if rng.random() < self.structured:
             return rectangle(self.resolution, rng)
-        return free_form(self.resolution, int(rng.integers(2 ** 63)), self.config.hole_range, brush_width=self.brush)
+        return free_form(self.resolution, int(rng.integers(2 ** 63)), self.hole_range, brush_width=self.brush)
 
     def _of_file(self, rng: np.random.Generator) -> Tensor:
         # a mask of any size: its bright parts are the hole, mirrored and turned upside down by chance

@@ -19,9 +19,10 @@ from ..errors import CoModError
 from ..files import atomic_write
 from ..metrics import frechet_distance
 from .grids import completion_grid, save_grid
-from .loop import Progress, Trainer, train
+from .loop import Progress, train
 from .place import Place
 from .recipes import CompletionConfig
+from .trainer import Trainer
 
 GRID_ROWS, GRID_SEEDS = 8, 6
 HELDOUT = 256           # pictures that are measured at a snapshot

@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -15,9 +14,7 @@ from ..config import TrainConfig
 from ..holes import HoleSource
 from ..losses import best_of, discriminator_loss, generator_loss, hole_l1, r1_penalty
 from ..perceptual import PerceptualDistance
-
-if TYPE_CHECKING:
-    from ..loop import Trainer
+from ..trainer import Trainer
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -85,7 +82,9 @@ class Completion:
 
     def __init__(self, config: CompletionConfig):
         self.config, self.resolution = config, config.network.resolution
-        self.holes = HoleSource(config)
+        self.holes = HoleSource(config.network.resolution, config.seed, hole_range=config.hole_range,
+                                brush_width=config.brush_width, structured=config.structured_masks,
+                                folder=config.mask_folder)
         self.perceptual: nn.Module | None = PerceptualDistance() if config.perceptual_weight else None
 
     def networks(self) -> tuple[nn.Module, nn.Module]:

@@ -1,0 +1,182 @@
+"""What a run consists of, how a step is taken and how all of it is saved. Knows no recipe."""
+from __future__ import annotations
+
+import copy
+import errno
+import json
+import logging
+import pickle
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..checkpoints import import_checkpoint
+from ..errors import CoModError
+from ..files import atomic_write
+from .augment import Augment
+from .data import Pictures
+from .place import Place
+
+log = logging.getLogger("comod")
+PARTS = ("generator", "discriminator", "ema", "g_optimizer", "d_optimizer")
+
+
+class Trainer:
+    """Networks, averages and optimisers of one run. A recipe's `step` moves them; this class keeps and saves them.
+
+    recipe: see `recipes`; images uint8 [N,R,R,C]. Raises CoModError when their size is not the network's.
+    """
+
+    def __init__(self, recipe, images: np.ndarray, place: Place | None = None):
+        self.config = config = recipe.config
+        self.recipe, self.place = recipe, place or Place(config.precision)
+        r = recipe.resolution
+        if images.shape[1:3] != (r, r):
+            raise CoModError(f"Training pictures have shape {list(images.shape)}, the network takes {r}x{r}. "
+                             f"Prepare them with: comod dataset FOLDER --size {r} --out DIR.")
+        torch.manual_seed(config.seed)
+        self.pictures = Pictures(images, config.seed, config.mirror)
+        generator, discriminator = recipe.networks()
+        there = {"device": self.place.device, "memory_format": torch.channels_last}
+        self.generator, self.discriminator = generator.to(**there), discriminator.to(**there)
+        if recipe.perceptual is not None:
+            recipe.perceptual.to(**there)
+        self.ema = copy.deepcopy(self.generator).eval().requires_grad_(False)
+        self.augment = Augment(config.augment, config.ada_target, config.ada_kimg)
+        self.step = 0
+        self._frozen = _highest_blocks(self.discriminator, config.freeze_d)
+        betas = (config.adam_beta1, config.adam_beta2)
+        # lazy regularisation: D takes one extra step in r1_interval, its rates are corrected for it (StyleGAN2, B)
+        c = config.r1_interval / (config.r1_interval + 1)
+        self.g_optimizer = self.place.prepare(
+            torch.optim.Adam(self.generator.parameters(), config.learning_rate, betas, fused=True))
+        self.d_optimizer = self.place.prepare(
+            torch.optim.Adam(self.discriminator.parameters(), config.learning_rate * c, (betas[0] ** c, betas[1] ** c),
+                             fused=True))
+
+    @property
+    def images_seen(self) -> int:
+        return self.step * self.config.batch
+
+    def run_step(self) -> dict[str, float]:
+        """One update of all networks. Returns the losses, averaged over the processes.
+
+        Raises CoModError when a loss is not finite.
+        """
+        torch.manual_seed(int(np.random.default_rng((self.config.seed, 5, self.step)).integers(2 ** 63)))
+        found = self.recipe.step(self)
+        values = self.place.mean(torch.stack([value.float() for value in found.values()])).tolist()
+        losses = dict(zip(found, values, strict=True))
+        bad = {name: value for name, value in losses.items() if not np.isfinite(value)}
+        if bad:
+            raise CoModError(f"Training: loss {bad} at step {self.step}. The last snapshot is good; "
+                             "lower the learning rate or raise r1_gamma and resume from it.")
+        self._update_averages()
+        self.step += 1
+        if self.step % Augment.interval == 0:
+            self.augment.adjust(self.place.mean, Augment.interval * self.config.batch)
+        return losses
+
+    # ---- what recipes use ---------------------------------------------------------------------
+    def wake_discriminator(self, on: bool) -> None:
+        """Let the discriminator's parameters take gradients, but those that are frozen, or none of them."""
+        self.discriminator.requires_grad_(on)
+        for module in self._frozen:
+            module.requires_grad_(False)
+
+    def descend(self, optimizer: torch.optim.Optimizer) -> None:
+        """Take one step by the gradients averaged over the processes, and clear them."""
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        self.place.average_gradients(parameters)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+
+    @torch.no_grad()
+    def follow_w(self, w: Tensor) -> None:
+        """Move w_avg towards the latents [N,w_dim] of this step (half-life as in StyleGAN2)."""
+        self.generator.w_avg.lerp_(self.place.mean(w.float().mean(dim=0)), 1 - 0.998 ** (self.config.batch / 16))
+
+    @torch.no_grad()
+    def _update_averages(self) -> None:
+        config = self.config
+        half_life = config.ema_kimg * 1000
+        if config.ema_rampup is not None:
+            half_life = min(half_life, self.images_seen * config.ema_rampup)
+        beta = 0.5 ** (config.batch / max(half_life, 1e-8))
+        torch._foreach_lerp_(list(self.ema.parameters()), list(self.generator.parameters()), 1 - beta)
+        for average, buffer in zip(self.ema.buffers(), self.generator.buffers(), strict=True):
+            average.copy_(buffer)
+
+    # ---- beginnings ---------------------------------------------------------------------------
+    def start_from(self, path: str | Path) -> list[str]:
+        """Take the weights of a model file (generator, and discriminator where it has one) instead of random ones.
+
+        A network of another resolution or width gives what fits: the layers of the resolutions that both have. Returns
+        the names of the layers that stay new. Raises CoModError when the file cannot be read or nothing fits.
+        """
+        found = import_checkpoint(path)
+        fresh = _take(self.generator, found.generator, "generator")
+        weights = {f"generator.{name}" for name in self.generator.state_dict() if name.endswith("weight")}
+        if weights <= set(fresh):
+            raise CoModError(f"{path}: no layer of it fits this network ({self.config.network}). Start from a file of "
+                             "the same architecture and width.")
+        self.ema.load_state_dict(self.generator.state_dict())
+        if found.discriminator is None:
+            log.warning("%s has no discriminator: a new one is trained.", path)
+            return fresh
+        return fresh + _take(self.discriminator, found.discriminator, "discriminator")
+
+    # ---- snapshots ----------------------------------------------------------------------------
+    def save(self, path: str | Path) -> None:
+        """Everything that a resume needs, written to a temporary name and renamed.
+
+        Raises CoModError when it cannot be written (disk full, no permission); the snapshot before stays.
+        """
+        state = {name: getattr(self, name).state_dict() for name in PARTS}
+        scaler = self.place.accelerator.scaler
+        state |= {"step": self.step, "config": self.config.to_json(), "augment_p": self.augment.p,
+                  "scaler": scaler.state_dict() if scaler is not None else {}}
+        try:
+            with atomic_write(path) as file:
+                torch.save(state, file)
+        except (OSError, RuntimeError) as error:
+            why = "the disk is full" if getattr(error, "errno", None) == errno.ENOSPC else str(error)
+            raise CoModError(f"{path}: the snapshot was not written ({why}). The one before is whole; make room and "
+                             "start again to go on from it.") from error
+
+    def restore(self, path: str | Path) -> None:
+        """Load a snapshot of `save`. Raises CoModError when the file is not one or is of another network."""
+        try:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+            for name in PARTS:
+                getattr(self, name).load_state_dict(state[name])
+            self.step, self.augment.p = state["step"], state.get("augment_p", self.augment.p)
+            if self.place.accelerator.scaler is not None and state.get("scaler"):
+                self.place.accelerator.scaler.load_state_dict(state["scaler"])
+        except (RuntimeError, KeyError, OSError, ValueError, EOFError, pickle.UnpicklingError) as error:
+            raise CoModError(f"{path}: cannot resume from this snapshot ({error}).") from error
+        before, now = json.loads(state["config"]), json.loads(self.config.to_json())
+        for name in now:
+            if name in before and before[name] != now[name]:
+                log.warning("%s was %s when the snapshot was written and is %s now.", name, before[name], now[name])
+
+
+def _take(net: nn.Module, other: nn.Module, kind: str) -> list[str]:
+    """Copy into net what the other network has under the same names and in the same shapes; return what it has not."""
+    own, theirs = net.state_dict(), other.state_dict()
+    fitting = {name: value for name, value in theirs.items() if name in own and own[name].shape == value.shape}
+    net.load_state_dict(fitting, strict=False)
+    return [f"{kind}.{name}" for name in own if name not in fitting]
+
+
+def _highest_blocks(discriminator: nn.Module, count: int) -> list[nn.Module]:
+    """The discriminator's first layers: from RGB and the blocks of its `count` highest resolutions."""
+    if count == 0:
+        return []
+    if count > len(discriminator.resolutions):
+        raise CoModError(f"Training: freeze_d {count} is more than the {len(discriminator.resolutions)} resolutions of "
+                         "the discriminator.")
+    blocks = [getattr(discriminator, f"b{res}") for res in discriminator.resolutions[:count]]
+    return [discriminator.from_rgb, *blocks]

@@ -1,0 +1,11 @@
+"""Training in tests: networks are tiny, so one thread is the fastest, and the same everywhere."""
+import pytest
+import torch
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
