@@ -21,7 +21,7 @@ def write_sheet(path: Path, image: Tensor, mask: Tensor, results: Sequence[Path]
     mask = F.interpolate(mask, image.shape[-2:], mode="nearest")
     tiles = [image, torch.where(mask > 0.5, 0.0, image)]
     tiles += [open_picture(result).image for result in results if result.is_file()]
-    save_picture(path, sheet([_tile(tile) for tile in tiles]))
+    save_picture(path, sheet([tile(one) for one in tiles]))
 
 
 def sheet(tiles: Sequence[Tensor], columns: int = COLUMNS) -> Tensor:
@@ -36,7 +36,7 @@ def sheet(tiles: Sequence[Tensor], columns: int = COLUMNS) -> Tensor:
     return canvas
 
 
-def _tile(image: Tensor) -> Tensor:
+def tile(image: Tensor) -> Tensor:
     """RGB on white, at most TILE pixels on a side; small pictures are enlarged to it."""
     if image.shape[1] == 4:
         alpha = (image[:, 3:] + 1) / 2
