@@ -54,7 +54,7 @@ def charts(result: dict) -> list[Chart]:
     name = Names(result)
     found = [_over_holes(result, name("FD"), "smaller is better"),
              _shares(result, [name("U-IDS"), name("P-IDS")], "U-IDS and P-IDS", "larger is better, at most 50 %"),
-             _over_holes(result, name("diversity"), "between two completions of one hole"),
+             _over_holes(result, name("diversity"), "between two completions"),
              _over_holes(result, "L1 in the hole", "of 255, against what was there"),
              _shares(result, [name(key) for key in ("precision", "recall", "coverage")], "Precision, recall, coverage",
                      "larger is better")]
