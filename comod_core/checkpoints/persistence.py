@@ -14,14 +14,13 @@ from torch import Tensor
 
 from ..errors import CoModError
 from ..networks import StyleGAN2Config, StyleGAN2Discriminator, StyleGAN2Generator
+from . import biggan
 from .machine import Record, damage_named
 from .port import check_fir
 from .store import build
 
 LICENCE = "unknown: that of whoever trained it (NVIDIA's own networks: NVIDIA Source Code License, non-commercial)"
 ORIGIN = "https://github.com/NVlabs/stylegan2-ada-pytorch"
-INSTANCE_LICENCE = "CC BY-NC 4.0 (non-commercial)"
-INSTANCE_ORIGIN = "https://github.com/facebookresearch/ic_gan"
 
 _KEYS = {"ema": "G_ema", "train": "G"}
 _MOST_MODULES = 1000  # a 1024x1024 generator has about 60
@@ -85,8 +84,9 @@ def _import(content: Mapping[str, Any], which: str, place: str):
         except CoModError as problem:  # pictures do not need it
             facts["notes"] = f"Left out: {problem}"
     net = build(StyleGAN2Generator, config, tensors, f"{place} (generator)")
-    known = (INSTANCE_LICENCE, INSTANCE_ORIGIN) if config.feature_size else (LICENCE, ORIGIN)
-    return net, critic, {"licence": known[0], "origin": known[1], **facts}
+    if config.feature_size:
+        return net, critic, {"licence": biggan.LICENCE, "origin": biggan.ORIGIN, "credits": biggan.CREDITS, **facts}
+    return net, critic, {"licence": LICENCE, "origin": ORIGIN, **facts}
 
 
 def _discriminator(record: Record, generator: Mapping[str, Tensor], stated: Mapping[str, Any],
