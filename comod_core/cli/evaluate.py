@@ -102,7 +102,7 @@ def _completer(model: str, device, dtype: str | None, size: int | None, raw: boo
 
 
 def _features(spec: str, device):
-    from ..metrics.networks import load_features
+    from ..metrics.loading import load_features
 
     return load_features(spec, device)
 

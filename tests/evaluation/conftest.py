@@ -10,7 +10,7 @@ from comod_core.evaluation.completers import Network
 from comod_core.evaluation.pictures import ArrayPictures
 from comod_core.evaluation.run import evaluate
 from comod_core.loading import load_model
-from comod_core.metrics.networks import load_features
+from comod_core.metrics.loading import load_features
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ import torch
 
 from comod_core import CoModError
 from comod_core.files import sha256_of
-from comod_core.metrics.networks import load_features
+from comod_core.metrics.loading import load_features
 
 
 class Means(torch.nn.Module):
