@@ -17,7 +17,8 @@ import comod_core
 
 ROOT = Path(__file__).resolve().parent.parent
 # Modules of a distribution whose name they do not have, and modules that only the surroundings can bring.
-DISTRIBUTIONS = {"PIL": "pillow", "cv2": "opencv-python-headless", "sklearn": "scikit-learn", "gradio_client": "gradio"}
+DISTRIBUTIONS = {"PIL": "pillow", "cv2": "opencv-python-headless", "sklearn": "scikit-learn", "gradio_client": "gradio",
+                 "faiss": "faiss-cpu"}
 COMFYUI = {"comfy", "comfy_api", "folder_paths"}
 STAND_IN = """#!/bin/sh
 case "$*" in
@@ -146,7 +147,7 @@ def test_everything_imported_is_declared_and_the_reverse():
     declared = {name_of(requirement) for lines in description().values() for requirement in lines}
     files = sources()
     used = {DISTRIBUTIONS.get(name, name) for path in files for name in imported(path)}
-    own = {path.stem for path in files} | {path.name for path in ROOT.iterdir() if path.is_dir()}
+    own = {path.stem for path in files} | {path.name for path in ROOT.iterdir() if path.is_dir()} - {"datasets"}
     foreign = {name.lower().replace("_", "-") for name in used - set(sys.stdlib_module_names) - own - COMFYUI}
     assert foreign - declared == set(), "imported but not in pyproject.toml"
     assert declared - foreign - {"comod-gan", "ruff", "xformers"} == set(), "in pyproject.toml but nowhere imported"
