@@ -42,7 +42,7 @@ def info(
         _print(console, facts)
         return
     facts, shapes = _read(path)
-    facts = {"file": str(path), "size": megabytes(path.stat().st_size), **facts}
+    facts = {"file": str(path), "size": megabytes(path.stat().st_size) if path.is_file() else "", **facts}
     for name in sorted({key.split(".", 1)[0] for key in shapes}):
         own = [shape for key, (shape, _) in shapes.items() if key.split(".", 1)[0] == name]
         facts[name] = f"{len(own)} tensors, {sum(math.prod(shape) for shape in own):,} numbers"
