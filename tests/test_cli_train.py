@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from comod_core.cli import main
 from comod_core.training.watch import read_rows
@@ -78,3 +78,26 @@ def test_asked_to_stop_it_saves(folder, tmp_path):
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130 and (run / "snapshot.pt").exists() and "goes on from here" in errors
+
+
+@pytest.mark.slow
+def test_a_folder_of_500_pictures_works_out_of_the_box(tmp_path):
+    """No option but the number of pictures: the held-out error falls. Minutes on two cores: pytest -m slow."""
+    root = tmp_path / "pictures"
+    root.mkdir()
+    rng = np.random.default_rng(0)
+    for i in range(500):                                  # faces of a kind: background, head, hair, two eyes
+        sky, skin, hair = (tuple(int(v) for v in rng.integers(30, 225, 3)) for _ in range(3))
+        picture = Image.new("RGB", (80, 96), sky)
+        draw, x, y = ImageDraw.Draw(picture), 40 + int(rng.integers(-6, 7)), 50 + int(rng.integers(-6, 7))
+        draw.ellipse((x - 26, y - 34, x + 26, y + 10), fill=hair)
+        draw.ellipse((x - 22, y - 24, x + 22, y + 30), fill=skin)
+        for eye in (x - 9, x + 9):
+            draw.ellipse((eye - 4, y - 4, eye + 4, y + 4), fill=(255, 255, 255))
+            draw.ellipse((eye - 2, y - 2, eye + 2, y + 2), fill=(0, 0, 0))
+        picture.save(root / f"{i}.jpg", quality=90)
+    command = ["train", "--data", str(root), "--out", str(tmp_path / "run"), "--set", "snapshot_minutes=0.5"]
+    assert main([*command, "--kimg", "4"]) == 0
+    rows = read_rows(tmp_path / "run" / "metrics.jsonl")
+    assert rows[-1]["images"] == 4000 and rows[-1]["L1 in the hole"] < 0.7 * rows[0]["L1 in the hole"]
+    assert (tmp_path / "run" / "model.safetensors").exists()

@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import pickle
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import torch
 
 from ..checkpoints.store import save_networks
 from ..errors import CoModError
-from .recipes import config_from_json, recipe_of
+from .recipes import RECIPES, config_from_json
 
 
 def export(snapshot: str | Path, destination: str | Path, metadata: dict[str, Any]) -> Path:
@@ -23,7 +22,7 @@ def export(snapshot: str | Path, destination: str | Path, metadata: dict[str, An
     try:
         state = torch.load(snapshot, map_location="cpu", weights_only=True)
         config = config_from_json(state["config"])
-        generator, discriminator = recipe_of(dataclasses.replace(config, perceptual_weight=0.0)).networks()
+        generator, discriminator = RECIPES[config.recipe].networks(config)
         generator.load_state_dict(state["ema"])
         discriminator.load_state_dict(state["discriminator"])
     except (RuntimeError, KeyError, OSError, EOFError, ValueError, pickle.UnpicklingError) as error:

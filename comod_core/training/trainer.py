@@ -38,7 +38,7 @@ class Trainer:
                              f"Prepare them with: comod dataset FOLDER --size {r} --out DIR.")
         torch.manual_seed(config.seed)
         self.pictures = Pictures(images, config.seed, config.mirror)
-        generator, discriminator = recipe.networks()
+        generator, discriminator = recipe.networks(config)
         there = {"device": self.place.device, "memory_format": torch.channels_last}
         self.generator, self.discriminator = generator.to(**there), discriminator.to(**there)
         if recipe.perceptual is not None:

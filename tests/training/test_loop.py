@@ -251,11 +251,13 @@ def test_the_perceptual_distance_sees_the_hole_alone():
     assert len([p for p in distance.parameters() if p.requires_grad]) == 0
 
 
-def test_completions_of_one_hole_are_pushed_apart():
+def test_completions_of_one_hole_are_pushed_apart(tmp_path):
     config = dataclasses.replace(CONFIG, samples_per_hole=2, perceptual_weight=1.0, diversity_weight=5.0, batch=8,
                                  noise_mode="none", l1_only_kimg=1.0, learning_rate=0.005, diversity_limit=1.0)
     apart = trainer_of(config, pictures())
     alone = trainer_of(dataclasses.replace(config, diversity_weight=1e-9), pictures())
+    apart.save(tmp_path / "snapshot.pt")
+    assert export(tmp_path / "snapshot.pt", tmp_path / "m.safetensors", {"name": "m", "licence": "none"}).exists()
     variety = [[trainer.run_step()["variety"] for _ in range(25)] for trainer in (apart, alone)]
     assert np.mean(variety[0][-5:]) > 1.5 * np.mean(variety[1][-5:])
     with pytest.raises(CoModError, match="samples_per_hole 2"):

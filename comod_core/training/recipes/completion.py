@@ -87,9 +87,10 @@ class Completion:
                                 folder=config.mask_folder)
         self.perceptual: nn.Module | None = PerceptualDistance() if config.perceptual_weight else None
 
-    def networks(self) -> tuple[nn.Module, nn.Module]:
-        """Generator and discriminator with fresh weights."""
-        return CoModGenerator(self.config.network), CoModDiscriminator(self.config.network)
+    @staticmethod
+    def networks(config: CompletionConfig) -> tuple[nn.Module, nn.Module]:
+        """Generator and discriminator of these settings, with fresh weights."""
+        return CoModGenerator(config.network), CoModDiscriminator(config.network)
 
     def step(self, trainer: Trainer) -> dict[str, Tensor]:
         """One update of both networks. Returns the losses as scalars on the device."""
