@@ -93,8 +93,8 @@ def _discriminator(record: Record, generator: Mapping[str, Tensor], stated: Mapp
                    place: str) -> StyleGAN2Discriminator:
     modules = dict(_modules(record, place))
     kinds = _values(modules, "architecture", r"b\d+", place)
-    if kinds - {"resnet"}:
-        raise CoModError(f"{place}: architecture = {', '.join(map(str, kinds))[:80]}, which is not supported.")
+    if others := sorted(map(str, kinds - {"resnet"})):
+        raise CoModError(f"{place}: architecture = {', '.join(others)[:80]}, which is not supported.")
     scores = _tensors(modules, _DISCRIMINATOR, place)
     groups = {value for value in _values(modules, "group_size", r"b4\.mbstd", place) if isinstance(value, int)}
     config = infer_config(generator, scores, {**stated, **({"mbstd_group": max(groups)} if groups else {})}, place)
