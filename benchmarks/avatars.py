@@ -113,7 +113,8 @@ def card(record: dict) -> str:
     lines += [f"| {name} | " + " | ".join(f"{found[name]['halves'][c]:.2f}" if c in found[name]["halves"] else ""
                                           for c in columns) + " |" for name in names]
     floor = found["half of the pictures against the other half"]["FD-Lite0"]
-    lines += ["", f"Two halves of the real pictures have an FD-Lite0 of {floor:.2f}. Feature distances of "
+    lines += ["", f"Two halves of the real pictures ({record['count'] // 2} each; fewer pictures, larger "
+              f"distances) have an FD-Lite0 of {floor:.2f}. Feature distances of "
               "EfficientNet-Lite0 compare with one another only, never with a published FID."]
     return "\n".join(lines)
 
