@@ -36,11 +36,11 @@ def colour(
     pixels.
     """
     from ..evaluation.bias import COLOURS, colour_bias
-    from ..images import open_picture
+    from ..images import open_mask
 
     net = _network(model, device, dtype)
     picture = _rgb(image)
-    hole = None if mask is None else open_picture(mask).image[:, :1].gt(0).float()
+    hole = None if mask is None else open_mask(mask)
     with progress_bar() as bar, library_log(bar.console):
         task = bar.add_task("completing", total=samples)
         found = colour_bias(net, picture, hole, range(samples), lambda at, _: bar.update(task, completed=at), psi=psi)
@@ -102,7 +102,7 @@ def _rgb(path: Path):
 
 
 def _pairs(source: Path, silhouettes: Path) -> list:
-    from ..images import open_picture
+    from ..images import open_mask
     from .folders import MaskFolder, pictures
 
     if source.is_dir() != silhouettes.is_dir():
@@ -110,8 +110,8 @@ def _pairs(source: Path, silhouettes: Path) -> list:
     files = MaskFolder(silhouettes) if source.is_dir() else None
     found = []
     for item in pictures(source, (silhouettes,)):
-        silhouette = open_picture(files.of(item) if files else silhouettes).image[:, :1]
-        found.append((item.name, _rgb(item.path), silhouette.gt(0).float()))
+        silhouette = open_mask(files.of(item) if files else silhouettes)
+        found.append((item.name, _rgb(item.path), silhouette))
     return found
 
 

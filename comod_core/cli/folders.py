@@ -6,9 +6,8 @@ from collections import Counter
 from pathlib import Path
 
 from ..errors import CoModError
+from ..files import PICTURE_SUFFIXES
 
-PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".ppm", ".pgm", ".tga",
-                              ".avif"})
 MASK_ENDS = ("_mask", "-mask")
 
 

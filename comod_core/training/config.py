@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from typing import Any
 
 from ..errors import CoModError
 
@@ -52,19 +51,3 @@ class TrainConfig:
 
     def to_json(self) -> str:
         return json.dumps(dataclasses.asdict(self), indent=1)
-
-
-def from_json(kinds: dict[str, type[TrainConfig]], networks: dict[str, type], text: str) -> TrainConfig:
-    """Inverse of `TrainConfig.to_json`; kinds and networks: the classes of a recipe's settings and of its network's.
-
-    Raises CoModError when the recipe or a field is unknown.
-    """
-    try:
-        fields: dict[str, Any] = json.loads(text)
-        recipe = fields.get("recipe") or "completion"      # runs before there were recipes
-        tuples = {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
-        if "network" in tuples:
-            tuples["network"] = networks[recipe](**tuples["network"])
-        return kinds[recipe](**tuples | {"recipe": recipe})
-    except (TypeError, KeyError, ValueError) as error:
-        raise CoModError(f"Training settings: {error}. Were they written by another version?") from error

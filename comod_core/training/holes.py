@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from ..errors import CoModError
-from ..images import open_picture
-from ..masks import free_form
+from ..files import PICTURE_SUFFIXES
+from ..images import open_mask
+from ..masks import binarise, free_form, to_size
 
-SUFFIXES = frozenset({".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".jpg", ".jpeg"})
 PAPER_SIZE = 256        # the smallest at which the paper's strokes of 12 to 48 pixels were used
 
 
@@ -42,13 +42,12 @@ class HoleSource:
         return free_form(self.resolution, int(rng.integers(2 ** 63)), self.hole_range, brush_width=self.brush)
 
     def _of_file(self, rng: np.random.Generator) -> Tensor:
-        # a mask of any size: its bright parts are the hole, mirrored and turned upside down by chance
+        # mirrored and turned upside down by chance
         path = self.files[int(rng.integers(len(self.files)))]
-        bright = open_picture(path).image[:, :3].mean(dim=1, keepdim=True)
-        mask = (torch.nn.functional.interpolate(bright, (self.resolution, self.resolution), mode="area") > 0).float()
+        mask = to_size(binarise(open_mask(path)), self.resolution)
         if not mask.any():
-            raise CoModError(f"{path}: this mask is black all over, so it has no hole. White marks the hole; take it "
-                             "out of the folder or invert it.")
+            raise CoModError(f"{path}: this mask has no hole. White, or transparency, marks it; take the file out of "
+                             "the folder or invert it.")
         flips = [axis for axis in (2, 3) if rng.random() < 0.5]
         return mask.flip(flips) if flips else mask
 
@@ -69,7 +68,7 @@ def _mask_files(folder: str) -> list[Path]:
     root = Path(folder)
     if not root.is_dir():
         raise CoModError(f"Masks: {folder} is not a folder. Give one with pictures that are white where the hole is.")
-    found = sorted(path for path in root.rglob("*") if path.suffix.lower() in SUFFIXES)
+    found = sorted(path for path in root.rglob("*") if path.suffix.lower() in PICTURE_SUFFIXES)
     if not found:
-        raise CoModError(f"Masks: {folder} holds no pictures ({', '.join(sorted(SUFFIXES))}).")
+        raise CoModError(f"Masks: {folder} holds no pictures ({', '.join(sorted(PICTURE_SUFFIXES))}).")
     return found

@@ -7,10 +7,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ..errors import CoModError
+from ..files import PICTURE_SUFFIXES
 from ..images import Picture, open_picture
 
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".ppm", ".pgm", ".tga",
-                      ".avif"})
 HUB = "hf:"
 
 
@@ -43,7 +42,7 @@ def _of_folder(folder: Path) -> Iterator[Item]:
     for path in sorted(folder.rglob("*")):
         inside = path.relative_to(folder)
         hidden = any(part.startswith(".") for part in inside.parts)
-        if path.suffix.lower() in SUFFIXES and not hidden and path.is_file():
+        if path.suffix.lower() in PICTURE_SUFFIXES and not hidden and path.is_file():
             yield Item(inside.as_posix(), lambda path=path: open_picture(path))
 
 
@@ -58,7 +57,7 @@ def _of_shards(source: str) -> Iterator[Item]:
     shards = webdataset.WebDataset(local or source, shardshuffle=False, handler=webdataset.reraise_exception)
     for sample in shards:
         for kind, content in sample.items():
-            if f".{kind.rpartition('.')[2].lower()}" in SUFFIXES and isinstance(content, bytes):
+            if f".{kind.rpartition('.')[2].lower()}" in PICTURE_SUFFIXES and isinstance(content, bytes):
                 yield Item(f"{sample['__key__']}.{kind}", lambda content=content, kind=kind: _decode(content, kind))
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from .. import latents
 from ..errors import CoModError
 from ..files import atomic_write
-from ..metrics import frechet_distance
+from ..metrics import frechet_distance, l1
 from .grids import completion_grid, save_grid
 from .loop import Progress, train
 from .place import Place
@@ -61,7 +61,9 @@ class HeldOut:
                 encoding = net.encode(real, holes[at:at + 32].to(device), generators=dropout)
                 side.append(to_bytes(net.decode(encoding, latents.sample(net, seeds)).cpu()))
         a, b = torch.cat(first), torch.cat(second)
-        found = {"L1 in the hole": difference(a, self.images, holes), "between two seeds": difference(a, b, holes)}
+        arrays = [x.numpy() for x in (self.images, a, b, holes)]
+        found = {"L1 in the hole": np.nanmean(l1(arrays[0], arrays[1], arrays[3])),
+                 "between two seeds": np.nanmean(l1(arrays[1], arrays[2], arrays[3]))}
         if self.features is not None and len(a) > 1:
             self._real = self.features(self.images) if self._real is None else self._real
             found["FD-Lite0"] = frechet_distance(self._real, self.features(a))
@@ -71,11 +73,6 @@ class HeldOut:
 def to_bytes(images: Tensor) -> Tensor:
     """[-1,1] to uint8, clamped and rounded."""
     return (images.clamp(-1, 1) * 127.5 + 127.5).round().to(torch.uint8)
-
-
-def difference(a: Tensor, b: Tensor, holes: Tensor) -> Tensor:
-    """Mean absolute difference of uint8 pictures over the holes, of 255."""
-    return ((a.float() - b.float()).abs() * holes).sum() / (holes.sum() * a.shape[1])
 
 
 def watched(config: CompletionConfig, images: np.ndarray, heldout: np.ndarray | None, out: Path, *,

@@ -169,6 +169,12 @@ def test_masks_of_a_folder(tmp_path):
     found = recipe_of(config).holes.rows(0, range(8))
     assert found.shape == (8, 1, 16, 16) and found.mean().item() == pytest.approx(0.5)
     assert {tuple(row[0, 0].tolist()) for row in found} == {(0.0,) * 8 + (1.0,) * 8, (1.0,) * 8 + (0.0,) * 8}
+    clear = Image.new("RGBA", (60, 40), "black")              # as ComfyUI saves masks: transparent is hole
+    clear.putalpha(Image.fromarray(255 - mask))
+    (tmp_path / "alpha").mkdir()
+    clear.save(tmp_path / "alpha" / "right.png")
+    alpha = recipe_of(dataclasses.replace(CONFIG, mask_folder=str(tmp_path / "alpha"))).holes.rows(0, range(8))
+    assert torch.equal(alpha, found)
     with pytest.raises(CoModError, match="not a folder"):
         recipe_of(dataclasses.replace(CONFIG, mask_folder=str(tmp_path / "none")))
     (tmp_path / "empty").mkdir()

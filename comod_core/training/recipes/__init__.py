@@ -1,7 +1,9 @@
 """What can be trained: one recipe an architecture and job, each a config and the losses of one step."""
 from __future__ import annotations
 
-from .. import config as settings
+import json
+
+from ...errors import CoModError
 from ..config import TrainConfig
 from .completion import Completion, CompletionConfig
 
@@ -15,8 +17,13 @@ def recipe_of(config: TrainConfig):
 
 def config_from_json(text: str) -> TrainConfig:
     """Settings from the JSON of `TrainConfig.to_json`. Raises CoModError when the recipe or a field is unknown."""
-    return settings.from_json({name: recipe.config_type for name, recipe in RECIPES.items()},
-                              {name: recipe.network_type for name, recipe in RECIPES.items()}, text)
+    try:
+        fields = json.loads(text)
+        fields = {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
+        recipe = RECIPES[fields.setdefault("recipe", "completion")]      # runs before there were recipes have no name
+        return recipe.config_type(**fields | {"network": recipe.network_type(**fields["network"])})
+    except (TypeError, KeyError, ValueError) as error:
+        raise CoModError(f"Training settings: {error}. Were they written by another version?") from error
 
 
 __all__ = ["RECIPES", "Completion", "CompletionConfig", "config_from_json", "recipe_of"]
