@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from ..errors import CoModError
+from ..training.config import RECIPE_NAMES
 from .report import err, library_log, out, paragraphs, printable, progress_bar
 
 
@@ -24,7 +25,8 @@ def train(
                                       "that it takes: then the set is made first, in RUN/data.")],
     folder: Annotated[Path, typer.Option("--out", metavar="RUN", help="Folder of the run. One that holds a snapshot "
                                          "goes on from it.")] = Path("run"),
-    recipe: Annotated[str, typer.Option(help="What to train: completion.")] = "completion",
+    recipe: Annotated[str | None, typer.Option(help=f"What to train: {', '.join(RECIPE_NAMES)}. By itself that of "
+                                               "--config, else completion.")] = None,
     size: Annotated[int, typer.Option(help="Side in pixels, a power of two, where SOURCE is not a prepared set.")] = 64,
     paper: Annotated[bool, typer.Option("--paper", help="The networks of the paper in place of small ones; for a "
                                         "GPU.")] = False,
@@ -46,8 +48,6 @@ def train(
     RUN/fakes*.png shows completions of held-out pictures, RUN/curves.png the losses and the held-out metrics. Several
     GPUs or machines: accelerate launch -m comod_core train ...
     """
-    if recipe != "completion":
-        raise CoModError(f"--recipe {recipe}: there is only completion.")
     from ..training.place import Place
     from ..training.prepare import load_prepared
 
@@ -56,11 +56,17 @@ def train(
     with library_log(console):
         prepared = _prepared(data, folder / "data", size, place)
         images, heldout = load_prepared(prepared)
-        chosen = _settings(config, images, paper, {"total_kimg": kimg, "batch": batch, "mask_folder": masks}, change)
+        base = _base(config, recipe, images, paper)
+        chosen = _changed(base, {"total_kimg": kimg, "batch": batch, "mask_folder": masks}, change)
         if place.main:
             console.print(printable(chosen.to_json()), markup=False)
         place = Place(chosen.precision)
-        stopped = _run(chosen, images, heldout, folder, start, place)
+        beside = _beside(chosen, prepared, images, heldout, console, place)
+        if len(beside[1]) < len(beside[0]):
+            text = f"{prepared / 'heldout'} has not all of {', '.join(beside[0])}: nothing is held out."
+            console.print(printable(text), markup=False)
+            heldout = None
+        stopped = _run(chosen, images, heldout, folder, start, place, beside)
     if place.main:
         _finish(folder, name or folder.resolve().name, licence, data)
     raise typer.Exit(130 if stopped else 0)
@@ -81,14 +87,38 @@ def _prepared(data: str, inside: Path, size: int, place) -> Path:
     return inside
 
 
-def _settings(file: Path | None, images, paper: bool, options: dict, changes: list[str] | None):
+def _base(file: Path | None, recipe: str | None, images, paper: bool):
+    """The settings of a file, else the recipe's own."""
+    from ..training.recipes import RECIPES, config_from_json
+
+    if recipe is not None and recipe not in RECIPES:
+        raise CoModError(f"--recipe {recipe}: there are {', '.join(RECIPES)}.")
+    if file is None:
+        return RECIPES[recipe or "completion"].preset(images.shape[1], len(images), paper=paper)
+    chosen = config_from_json(file.read_text("utf-8"))
+    if recipe not in (None, chosen.recipe):
+        raise CoModError(f"--recipe {recipe}: {file} holds the settings of {chosen.recipe}. Leave one of them out.")
+    return chosen
+
+
+def _beside(config, prepared: Path, images, heldout, console, place) -> tuple[dict, dict]:
+    """What the recipe needs next to the pictures, for those that are trained on and those that are held out."""
+    from ..training.prepare import load_beside
+    from ..training.recipes import recipe_of
+
+    recipe, folders = recipe_of(config), [prepared, prepared / "heldout"]
+    for folder, pictures in zip(folders, (images, heldout), strict=True):
+        if place.main and pictures is not None:
+            recipe.complete_data(folder, pictures, lambda text: console.print(printable(text), markup=False))
+    place.wait()
+    return load_beside(folders[0], recipe.beside), load_beside(folders[1], recipe.beside)
+
+
+def _changed(chosen, options: dict, changes: list[str] | None):
     import json
 
-    from ..training.presets import completion_preset, with_changes
-    from ..training.recipes import config_from_json
+    from ..training.presets import with_changes
 
-    chosen = config_from_json(file.read_text("utf-8")) if file else completion_preset(images.shape[1], len(images),
-                                                                                      paper=paper)
     wanted = {name: str(value) if isinstance(value, Path) else value for name, value in options.items()
               if value is not None}
     for text in changes or ():
@@ -106,7 +136,7 @@ def _settings(file: Path | None, images, paper: bool, options: dict, changes: li
         raise CoModError(f"--set: {error}. The names are those of config.json.") from error
 
 
-def _run(config, images, heldout, folder: Path, start: Path | None, place) -> bool:
+def _run(config, images, heldout, folder: Path, start: Path | None, place, beside: tuple[dict, dict]) -> bool:
     """Train with a progress bar. Returns whether the user stopped it."""
     from ..training.watch import watched
 
@@ -116,7 +146,8 @@ def _run(config, images, heldout, folder: Path, start: Path | None, place) -> bo
         def say(text: str) -> None:
             bar.console.print(printable(text), markup=False)
 
-        steps = watched(config, images, heldout, folder, start=start, place=place, report=say)
+        steps = watched(config, images, heldout, folder, start=start, place=place, report=say,
+                        beside=beside[0], beside_heldout=beside[1])
         with contextlib.closing(steps), _asked_to_stop() as asked:
             for progress in steps:
                 text = " ".join(f"{key} {value:.3f}" for key, value in progress.losses.items())

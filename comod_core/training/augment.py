@@ -27,7 +27,10 @@ class Augment:
         self._signs: list[Tensor] = []
 
     def __call__(self, image: Tensor, mask: Tensor, seeds: Sequence[int], phase: int) -> tuple[Tensor, Tensor]:
-        """image [N,3,H,W] in [-1,1] and mask [N,1,H,W], moved alike. One seed a sample; phase tells its uses apart."""
+        """image [N,3,H,W] in [-1,1] and mask or condition [N,C,H,W] (C may be 0), moved alike.
+
+        One seed a sample; phase tells its uses apart.
+        """
         if self.kind == "none":
             return image, mask
         draws = np.stack([np.random.default_rng((seed, 4, phase)).random(32) for seed in seeds])
@@ -63,7 +66,7 @@ def diffaugment(image: Tensor, mask: Tensor, u: Sequence[Tensor]) -> tuple[Tenso
     y, x = _coordinates(h, w, image)
     inside = ((y - u[5] * h).abs() <= h / 4) & ((x - u[6] * w).abs() <= w / 4)
     pixels = torch.where(inside, 0, pixels)
-    return pixels[:, :-1], pixels[:, -1:]
+    return pixels[:, :image.shape[1]], pixels[:, image.shape[1]:]
 
 
 def _coordinates(h: int, w: int, like: Tensor) -> tuple[Tensor, Tensor]:
@@ -88,11 +91,11 @@ def adaptive(image: Tensor, mask: Tensor, u: Sequence[Tensor], p: float) -> tupl
     pixels = torch.cat([image, mask], dim=1)
     grid = F.affine_grid(_geometry(u, p)[:, :2], list(pixels.shape), align_corners=False)
     pixels = F.grid_sample(pixels, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
-    image = pixels[:, :-1]
+    image, mask = pixels[:, :image.shape[1]], pixels[:, image.shape[1]:]
     if image.shape[1] == 3:
         colour = _colour(u, p)
         image = torch.einsum("nij,njhw->nihw", colour[:, :3, :3], image) + colour[:, :3, 3, None, None]
-    return image, pixels[:, -1:]
+    return image, mask
 
 
 def _normal(a: Tensor, b: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ import json
 
 from ..errors import CoModError
 
+RECIPE_NAMES = ("completion",)     # the names in recipes.RECIPES, for who should not import them
 AUGMENTATIONS = ("none", "diffaugment", "ada")
 PRECISIONS = ("fp32", "bf16", "fp16")
 

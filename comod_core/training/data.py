@@ -1,7 +1,7 @@
 """Pictures of a training step, as functions of (seed, step, row) alone, so that a resumed run sees the same."""
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -11,23 +11,39 @@ from ..errors import CoModError
 
 
 class Pictures:
-    """A uint8 array [N,S,S,C] (memory-mapped is fine), shuffled anew each epoch by the seed."""
+    """A uint8 array [N,S,S,C] (memory-mapped is fine), shuffled anew each epoch by the seed.
 
-    def __init__(self, images: np.ndarray, seed: int, mirror: bool = False):
+    beside: what else is known of each picture, arrays [N,...] by name. Raises CoModError when a length differs.
+    """
+
+    def __init__(self, images: np.ndarray, seed: int, mirror: bool = False,
+                 beside: Mapping[str, np.ndarray] | None = None):
         if images.ndim != 4 or images.dtype != np.uint8 or len(images) == 0:
             raise CoModError(f"Training pictures: expected uint8 [N,S,S,C] with N > 0, got {images.dtype} "
                              f"{list(images.shape)}. Prepare the data set first: comod dataset FOLDER --out DIR.")
-        self.images, self.seed, self.mirror = images, seed, mirror
+        for name, array in (beside or {}).items():
+            if len(array) != len(images):
+                raise CoModError(f"Training pictures: {name}.npy has {len(array)} rows for {len(images)} pictures. "
+                                 "Make both anew together.")
+        self.images, self.seed, self.mirror, self.beside = images, seed, mirror, dict(beside or {})
         self._epoch, self._order = -1, None
 
     def rows(self, step: int, size: int, rows: Sequence[int]) -> Tensor:
         """Pictures [len(rows),C,S,S] in [-1,1]: these rows of the batch of `size` of this step."""
-        where = [self._row(step * size + row) for row in rows]
-        batch = np.stack([self.images[index] for index in where])
+        batch = np.stack([self.images[index] for index in self.indices(step, size, rows)])
         if self.mirror:
-            flips = np.array([np.random.default_rng((self.seed, 1, step, row)).random() < 0.5 for row in rows])
-            batch = np.where(flips[:, None, None, None], batch[:, :, ::-1], batch)
+            batch = np.where(self.flips(step, rows)[:, None, None, None], batch[:, :, ::-1], batch)
         return torch.from_numpy(np.ascontiguousarray(batch)).permute(0, 3, 1, 2).float() / 127.5 - 1
+
+    def indices(self, step: int, size: int, rows: Sequence[int]) -> list[int]:
+        """Which of the pictures these rows are."""
+        return [self._row(step * size + row) for row in rows]
+
+    def flips(self, step: int, rows: Sequence[int]) -> np.ndarray:
+        """Which of these rows are mirrored: bool [len(rows)]."""
+        if not self.mirror:
+            return np.zeros(len(rows), bool)
+        return np.array([np.random.default_rng((self.seed, 1, step, row)).random() < 0.5 for row in rows])
 
     def _row(self, index: int) -> int:
         epoch, position = divmod(index, len(self.images))

@@ -4,7 +4,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -30,15 +30,15 @@ class Progress:
 
 def train(config: TrainConfig, images: np.ndarray, out: str | Path,
           on_snapshot: Callable[[Trainer], None] | None = None, start: str | Path | None = None,
-          place: Place | None = None) -> Iterator[Progress]:
+          place: Place | None = None, beside: Mapping[str, np.ndarray] | None = None) -> Iterator[Progress]:
     """Train, resuming from `out`/snapshot.pt when it exists, and yield the progress of every step.
 
-    images uint8 [N,R,R,C]. start: a model file whose weights a new run begins with. A snapshot is written
-    every `snapshot_minutes` and at the end, then `on_snapshot` is called, in the first process alone. Closing the
-    iterator writes one too.
+    images uint8 [N,R,R,C]; beside: see `Trainer`. start: a model file whose weights a new run begins with. A snapshot
+    is written every `snapshot_minutes` and at the end, then `on_snapshot` is called, in the first process alone. Closing
+    the iterator writes one too.
     """
     out = Path(out)
-    trainer, snapshot = Trainer(recipe_of(config), images, place), out / "snapshot.pt"
+    trainer, snapshot = Trainer(recipe_of(config), images, place, beside), out / "snapshot.pt"
     if snapshot.exists():
         trainer.restore(snapshot)
     elif start is not None:

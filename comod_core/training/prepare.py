@@ -10,7 +10,7 @@ import dataclasses
 import hashlib
 import io
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -116,6 +116,12 @@ def load_prepared(folder: str | Path) -> tuple[np.ndarray, np.ndarray | None]:
                          ) from error
     heldout = folder / "heldout" / "images.npy"
     return images, np.load(heldout, mmap_mode="r") if heldout.exists() else None
+
+
+def load_beside(folder: str | Path, names: Iterable[str]) -> dict[str, np.ndarray]:
+    """The arrays of these names next to the pictures of a prepared set, memory-mapped; those that exist."""
+    paths = {name: Path(folder) / f"{name}.npy" for name in names}
+    return {name: np.load(path, mmap_mode="r") for name, path in paths.items() if path.exists()}
 
 
 class Doubles:

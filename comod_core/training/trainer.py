@@ -6,6 +6,7 @@ import errno
 import json
 import logging
 import pickle
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from ..checkpoints import import_checkpoint
 from ..errors import CoModError
 from ..files import atomic_write
+from ..networks.layers import ResidualDown
 from .augment import Augment
 from .data import Pictures
 from .place import Place
@@ -26,10 +28,12 @@ PARTS = ("generator", "discriminator", "ema", "g_optimizer", "d_optimizer")
 class Trainer:
     """Networks, averages and optimisers of one run. A recipe's `step` moves them; this class keeps and saves them.
 
-    recipe: see `recipes`; images uint8 [N,R,R,C]. Raises CoModError when their size is not the network's.
+    recipe: see `recipes`; images uint8 [N,R,R,C]; beside: the arrays that `recipe.beside` names. Raises CoModError when
+    the pictures' size is not the network's or an array is missing.
     """
 
-    def __init__(self, recipe, images: np.ndarray, place: Place | None = None):
+    def __init__(self, recipe, images: np.ndarray, place: Place | None = None,
+                 beside: Mapping[str, np.ndarray] | None = None):
         self.config = config = recipe.config
         self.recipe, self.place = recipe, place or Place(config.precision)
         r = recipe.resolution
@@ -37,7 +41,11 @@ class Trainer:
             raise CoModError(f"Training pictures have shape {list(images.shape)}, the network takes {r}x{r}. "
                              f"Prepare them with: comod dataset FOLDER --size {r} --out DIR.")
         torch.manual_seed(config.seed)
-        self.pictures = Pictures(images, config.seed, config.mirror)
+        missing = [f"{name}.npy" for name in recipe.beside if name not in (beside or {})]
+        if missing:
+            raise CoModError(f"Training: the recipe {config.recipe} needs {', '.join(missing)} "
+                             "beside the pictures. docs/training.md says how each is made.")
+        self.pictures = Pictures(images, config.seed, config.mirror, beside)
         generator, discriminator = recipe.networks(config)
         there = {"device": self.place.device, "memory_format": torch.channels_last}
         self.generator, self.discriminator = generator.to(**there), discriminator.to(**there)
@@ -55,6 +63,7 @@ class Trainer:
         self.d_optimizer = self.place.prepare(
             torch.optim.Adam(self.discriminator.parameters(), config.learning_rate * c, (betas[0] ** c, betas[1] ** c),
                              fused=True))
+        recipe.begin(self)
 
     @property
     def images_seen(self) -> int:
@@ -175,8 +184,8 @@ def _highest_blocks(discriminator: nn.Module, count: int) -> list[nn.Module]:
     """The discriminator's first layers: from RGB and the blocks of its `count` highest resolutions."""
     if count == 0:
         return []
-    if count > len(discriminator.resolutions):
-        raise CoModError(f"Training: freeze_d {count} is more than the {len(discriminator.resolutions)} resolutions of "
-                         "the discriminator.")
-    blocks = [getattr(discriminator, f"b{res}") for res in discriminator.resolutions[:count]]
-    return [discriminator.from_rgb, *blocks]
+    blocks = [block for block in discriminator.modules() if isinstance(block, ResidualDown)]
+    if count > len(blocks):
+        raise CoModError(f"Training: freeze_d {count} is more than the {len(blocks)} resolutions of the discriminator "
+                         "that can be kept.")
+    return [discriminator.from_rgb, *blocks[:count]]

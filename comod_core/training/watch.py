@@ -7,93 +7,41 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from .. import latents
-from ..errors import CoModError
 from ..files import atomic_write
-from ..metrics import frechet_distance, l1
-from .grids import completion_grid, save_grid
+from .config import TrainConfig
+from .grids import save_grid
+from .heldout import HeldOut
 from .loop import Progress, train
 from .place import Place
-from .recipes import CompletionConfig
 from .trainer import Trainer
 
-GRID_ROWS, GRID_SEEDS = 8, 6
-HELDOUT = 256           # pictures that are measured at a snapshot
 LOG_SECONDS = 30.0
-FIXED = 2 ** 40         # a step that no run reaches: its holes are those of the grids and of the measurements
 
 
-class HeldOut:
-    """Measures the averaged generator on pictures that it was not trained on, always in the same holes and seeds.
-
-    images uint8 [N,R,R,3]: at most `HELDOUT` of them, spread evenly, are used. The Frechet distance is left out where
-    the packages of Lite0 are missing; with so few pictures it serves to compare snapshots of one run, nothing else.
-    """
-
-    def __init__(self, images: np.ndarray):
-        rows = np.linspace(0, len(images) - 1, min(len(images), HELDOUT)).astype(int)
-        self.images = torch.from_numpy(np.stack([images[row] for row in rows])).permute(0, 3, 1, 2).contiguous()
-        try:
-            from ..metrics.lite0 import Lite0
-            self.features = Lite0()
-        except CoModError:
-            self.features = None
-        self._real = None
-
-    @torch.inference_mode()
-    def measure(self, trainer: Trainer) -> dict[str, float]:
-        """L1 and the mean difference between two seeds, both over the holes and of 255; FD-Lite0."""
-        net, device = trainer.ema, trainer.place.device
-        holes = trainer.recipe.holes.rows(FIXED, range(len(self.images)))
-        first, second = [], []
-        for at in range(0, len(self.images), 32):
-            real = self.images[at:at + 32].to(device).float() / 127.5 - 1
-            for side, offset in ((first, 0), (second, len(self.images))):
-                seeds = range(at + offset, at + offset + len(real))
-                dropout = latents.generators(seeds, "dropout")
-                encoding = net.encode(real, holes[at:at + 32].to(device), generators=dropout)
-                side.append(to_bytes(net.decode(encoding, latents.sample(net, seeds)).cpu()))
-        a, b = torch.cat(first), torch.cat(second)
-        arrays = [x.numpy() for x in (self.images, a, b, holes)]
-        found = {"L1 in the hole": np.nanmean(l1(arrays[0], arrays[1], arrays[3])),
-                 "between two seeds": np.nanmean(l1(arrays[1], arrays[2], arrays[3]))}
-        if self.features is not None and len(a) > 1:
-            self._real = self.features(self.images) if self._real is None else self._real
-            found["FD-Lite0"] = frechet_distance(self._real, self.features(a))
-        return {name: round(float(value), 3) for name, value in found.items()}
-
-
-def to_bytes(images: Tensor) -> Tensor:
-    """[-1,1] to uint8, clamped and rounded."""
-    return (images.clamp(-1, 1) * 127.5 + 127.5).round().to(torch.uint8)
-
-
-def watched(config: CompletionConfig, images: np.ndarray, heldout: np.ndarray | None, out: Path, *,
-            start: Path | None = None, place: Place | None = None,
-            report: Callable[[str], None] = print) -> Iterator[Progress]:
+def watched(config: TrainConfig, images: np.ndarray, heldout: np.ndarray | None, out: Path, *,
+            start: Path | None = None, place: Place | None = None, report: Callable[[str], None] = print,
+            beside: Mapping[str, np.ndarray] | None = None,
+            beside_heldout: Mapping[str, np.ndarray] | None = None) -> Iterator[Progress]:
     """`loop.train`, with everything written that this file's docstring names; report gets a line a snapshot."""
     place = place or Place(config.precision)
     board = _tensorboard(out) if place.main else None
-    held = HeldOut(heldout) if heldout is not None and place.main else None
-    shown = images if heldout is None else heldout
-    rows = torch.from_numpy(np.array(shown[:GRID_ROWS])).permute(0, 3, 1, 2).float() / 127.5 - 1
+    whole = (images, beside) if heldout is None else (heldout, beside_heldout)
+    held = HeldOut(*whole, device=place.device) if place.main else None
 
     def snapshot(trainer: Trainer) -> None:
-        at = trainer.images_seen
-        holes = trainer.recipe.holes.rows(FIXED, range(len(rows)))
-        grid = completion_grid(trainer.ema, rows.to(place.device), holes.to(place.device), range(GRID_SEEDS))
-        name = f"fakes{at // 1000:06d}.png"
-        save_grid(out / name, grid.cpu(), scale=max(1, 128 // config.network.resolution))
+        at, name = trainer.images_seen, f"fakes{trainer.images_seen // 1000:06d}.png"
+        with torch.inference_mode():
+            grid = trainer.recipe.grid(trainer.ema, held)
+        save_grid(out / name, grid, scale=max(1, 128 // trainer.recipe.resolution))
         text = f"{at} images: {name}"
-        if held is not None:
-            found = held.measure(trainer)
+        if heldout is not None:
+            found = {key: round(float(value), 3) for key, value in trainer.recipe.measure(trainer.ema, held).items()}
             _append(out / "metrics.jsonl", {"images": at} | found, board)
             text += "".join(f", {key} {value}" for key, value in found.items())
         draw_curves(out)
@@ -101,7 +49,7 @@ def watched(config: CompletionConfig, images: np.ndarray, heldout: np.ndarray | 
 
     sums: dict[str, list[float]] = {}
     last = time.monotonic()
-    for progress in train(config, images, out, snapshot, start, place):
+    for progress in train(config, images, out, snapshot, start, place, beside):
         for name, value in progress.losses.items():
             sums.setdefault(name, []).append(value)
         if place.main and time.monotonic() - last > LOG_SECONDS:

@@ -5,12 +5,13 @@ import json
 
 from ...errors import CoModError
 from ..config import TrainConfig
+from .base import Recipe
 from .completion import Completion, CompletionConfig
 
-RECIPES = {"completion": Completion}
+RECIPES: dict[str, type[Recipe]] = {"completion": Completion}
 
 
-def recipe_of(config: TrainConfig):
+def recipe_of(config: TrainConfig) -> Recipe:
     """The recipe of these settings, ready to be trained."""
     return RECIPES[config.recipe](config)
 
@@ -21,9 +22,9 @@ def config_from_json(text: str) -> TrainConfig:
         fields = json.loads(text)
         fields = {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
         recipe = RECIPES[fields.setdefault("recipe", "completion")]      # runs before there were recipes have no name
-        return recipe.config_type(**fields | {"network": recipe.network_type(**fields["network"])})
+        return recipe.config_type(**fields | {"network": recipe.network_config(fields)})
     except (TypeError, KeyError, ValueError) as error:
         raise CoModError(f"Training settings: {error}. Were they written by another version?") from error
 
 
-__all__ = ["RECIPES", "Completion", "CompletionConfig", "config_from_json", "recipe_of"]
+__all__ = ["RECIPES", "Completion", "CompletionConfig", "Recipe", "config_from_json", "recipe_of"]

@@ -8,13 +8,19 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ... import latents
 from ...errors import CoModError
+from ...metrics import l1
 from ...networks import CoModConfig, CoModDiscriminator, CoModGenerator
 from ..config import TrainConfig
+from ..grids import completion_grid
+from ..heldout import FIXED, GRID_ROWS, GRID_SEEDS, HeldOut, to_bytes
 from ..holes import HoleSource
 from ..losses import best_of, discriminator_loss, generator_loss, hole_l1, r1_penalty
 from ..perceptual import PerceptualDistance
+from ..presets import NARROW, augmentation
 from ..trainer import Trainer
+from .base import Recipe
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -75,13 +81,13 @@ class Part:
     w: Tensor | None = None
 
 
-class Completion:
+class Completion(Recipe):
     """Co-modulated generator and its discriminator on mask and picture."""
 
     config_type, network_type = CompletionConfig, CoModConfig
 
     def __init__(self, config: CompletionConfig):
-        self.config, self.resolution = config, config.network.resolution
+        super().__init__(config)
         self.holes = HoleSource(config.network.resolution, config.seed, hole_range=config.hole_range,
                                 brush_width=config.brush_width, structured=config.structured_masks,
                                 folder=config.mask_folder)
@@ -91,6 +97,19 @@ class Completion:
     def networks(config: CompletionConfig) -> tuple[nn.Module, nn.Module]:
         """Generator and discriminator of these settings, with fresh weights."""
         return CoModGenerator(config.network), CoModDiscriminator(config.network)
+
+    @classmethod
+    def preset(cls, size: int, pictures: int, *, paper: bool = False) -> CompletionConfig:
+        """Settings to begin with. The small ones reconstruct at first (L1 and perceptual), so that the layout stands
+        before the discriminator has a say."""
+        if paper:
+            return CompletionConfig(network=CoModConfig(resolution=size), augment=augmentation(pictures, "ada"))
+        network = CoModConfig(resolution=size, fmap_base=8 * size, **NARROW)
+        return CompletionConfig(
+            network=network, total_kimg=200.0, batch=16, r1_gamma=1.0, l1_only_kimg=30.0, l1_warmup_weight=12.0,
+            l1_weight=4.0, l1_warmup_kimg=60.0, perceptual_weight=8.0, samples_per_hole=2, noise_mode="none",
+            ema_kimg=5.0, hole_range=(0.0, 0.75), structured_masks=0.5,
+            augment=augmentation(pictures))
 
     def step(self, trainer: Trainer) -> dict[str, Tensor]:
         """One update of both networks. Returns the losses as scalars on the device."""
@@ -204,3 +223,28 @@ class Completion:
         config = self.config
         t = min(images / max(config.l1_warmup_kimg * 1000, 1), 1.0)
         return config.l1_warmup_weight * (1 - t) + config.l1_weight * t
+
+    # ---- what a person sees -------------------------------------------------------------------
+    def grid(self, net: CoModGenerator, held: HeldOut) -> Tensor:
+        """One row a picture: the picture, its hole in grey, one completion a seed."""
+        images = held.images[:GRID_ROWS].to(held.device).float() / 127.5 - 1
+        holes = self.holes.rows(FIXED, range(len(images))).to(held.device)
+        return completion_grid(net, images, holes, range(GRID_SEEDS)).cpu()
+
+    @torch.inference_mode()
+    def measure(self, net: CoModGenerator, held: HeldOut) -> dict[str, float]:
+        """L1 and the mean difference between two seeds, both over the holes and of 255; FD-Lite0."""
+        holes = self.holes.rows(FIXED, range(len(held.images)))
+        first, second = [], []
+        for at in range(0, len(held.images), 32):
+            real = held.images[at:at + 32].to(held.device).float() / 127.5 - 1
+            for side, offset in ((first, 0), (second, len(held.images))):
+                seeds = range(at + offset, at + offset + len(real))
+                dropout = latents.generators(seeds, "dropout")
+                encoding = net.encode(real, holes[at:at + 32].to(held.device), generators=dropout)
+                side.append(to_bytes(net.decode(encoding, latents.sample(net, seeds)).cpu()))
+        a, b = torch.cat(first), torch.cat(second)
+        arrays = [x.numpy() for x in (held.images, a, b, holes)]
+        found = {"L1 in the hole": np.nanmean(l1(arrays[0], arrays[1], arrays[3])),
+                 "between two seeds": np.nanmean(l1(arrays[1], arrays[2], arrays[3]))}
+        return found | held.fd(a)

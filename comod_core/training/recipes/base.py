@@ -1,0 +1,61 @@
+"""What the loop asks of every recipe, with what most of them answer."""
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from torch import Tensor, nn
+
+from ..config import TrainConfig
+
+
+class Recipe:
+    """An architecture and a job: its networks and the losses of one step.
+
+    Attributes: config; resolution, side of the pictures in pixels; perceptual, a frozen network that the trainer moves
+    to its device, or None; beside, names of the arrays that are needed next to images.npy.
+    """
+
+    config_type: ClassVar[type[TrainConfig]]
+    network_type: ClassVar[type]
+    beside: tuple[str, ...] = ()
+    perceptual: nn.Module | None = None
+
+    def __init__(self, config):
+        self.config, self.resolution = config, config.network.resolution
+
+    @classmethod
+    def network_config(cls, fields: Mapping[str, Any]) -> Any:
+        """The network's configuration from the settings as JSON holds them."""
+        return cls.network_type(**{name: tuple(value) if isinstance(value, list) else value
+                                   for name, value in fields["network"].items()})
+
+    @staticmethod
+    def networks(config) -> tuple[nn.Module, nn.Module]:
+        """Generator (all that its optimiser moves) and discriminator of these settings, with fresh weights."""
+        raise NotImplementedError
+
+    @classmethod
+    def preset(cls, size: int, pictures: int, *, paper: bool = False):
+        """Settings to begin with, for so many pictures of size x size. paper: those of the publication; for a GPU."""
+        raise NotImplementedError
+
+    def complete_data(self, folder: Path, images: np.ndarray, report: Callable[[str], None]) -> None:
+        """Make the arrays of `beside` that the set in `folder` has not and that follow from its pictures."""
+
+    def begin(self, trainer) -> None:
+        """Called once when the trainer stands."""
+
+    def step(self, trainer) -> dict[str, Tensor]:
+        """One update of all networks. Returns the losses as scalars on the device."""
+        raise NotImplementedError
+
+    def grid(self, net: nn.Module, held) -> Tensor:
+        """Samples of the averaged generator for `watch.HeldOut`'s first pictures: uint8 [H,W,3]."""
+        raise NotImplementedError
+
+    def measure(self, net: nn.Module, held) -> dict[str, float]:
+        """Numbers of the averaged generator on all of `watch.HeldOut`."""
+        return {}
