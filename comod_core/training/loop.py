@@ -34,8 +34,8 @@ def train(config: TrainConfig, images: np.ndarray, out: str | Path,
     """Train, resuming from `out`/snapshot.pt when it exists, and yield the progress of every step.
 
     images uint8 [N,R,R,C]; beside: see `Trainer`. start: a model file whose weights a new run begins with. A snapshot
-    is written every `snapshot_minutes` and at the end, then `on_snapshot` is called, in the first process alone. Closing
-    the iterator writes one too.
+    is written every `snapshot_minutes` and at the end, then `on_snapshot` is called, in the first process alone.
+    Closing the iterator writes one too.
     """
     out = Path(out)
     trainer, snapshot = Trainer(recipe_of(config), images, place, beside), out / "snapshot.pt"
