@@ -9,6 +9,8 @@ from torch import nn
 from .biggan import BigGANConfig, BigGANDiscriminator, BigGANGenerator
 from .comodgan import CoModConfig, CoModGenerator
 from .discriminator import CoModDiscriminator
+from .pix2pix import Pix2PixConfig, Pix2PixDiscriminator, Pix2PixGenerator
+from .spade import SpadeConfig, SpadeDiscriminator, SpadeGenerator
 from .stylegan2 import StyleGAN2Config, StyleGAN2Discriminator, StyleGAN2Generator
 from .stylemapgan import StyleMapConfig, StyleMapDiscriminator, StyleMapGAN
 
@@ -31,6 +33,8 @@ ARCHITECTURES: tuple[Architecture, ...] = (
     Architecture("biggan", BigGANConfig, {"generator": BigGANGenerator, "discriminator": BigGANDiscriminator}),
     Architecture("stylegan2", StyleGAN2Config, {"generator": StyleGAN2Generator,
                                                 "discriminator": StyleGAN2Discriminator}),
+    Architecture("pix2pix", Pix2PixConfig, {"generator": Pix2PixGenerator, "discriminator": Pix2PixDiscriminator}),
+    Architecture("spade", SpadeConfig, {"generator": SpadeGenerator, "discriminator": SpadeDiscriminator}),
 )
 
 
