@@ -15,7 +15,7 @@ from . import edits
 from .completing import Results, complete
 from .controls import arguments
 from .jobs import Job, Jobs
-from .layout import Page, gallery_height
+from .layout import ARCHITECTURE, Page, gallery_height
 from .looks import progress_bar
 from .models import Models
 from .problems import as_html, shown_as_errors
@@ -34,9 +34,9 @@ class Actions:
 
     def begin(self, values: Values, request: gr.Request) -> Updates:
         """A fresh page: the first example, and the models that are there by now."""
-        names = self._models.names()
+        names, first = self._models.names(ARCHITECTURE), self._models.default(ARCHITECTURE)
         return {**self._edit(edits.first_example()),
-                self._page.loader["model_name"]: gr.Dropdown(choices=names, value=self._models.default)}
+                self._page.loader["model_name"]: gr.Dropdown(choices=names, value=first)}
 
     def open_picture(self, values: Values, request: gr.Request) -> Updates:
         """A picture from the user's disk."""

@@ -16,6 +16,7 @@ from . import edits
 from .completing import complete
 from .controls import arguments
 from .jobs import Jobs
+from .layout import ARCHITECTURE
 from .models import Models
 from .problems import as_html, shown_as_errors
 from .sources import named, open_source, read
@@ -92,7 +93,7 @@ class Endpoints:
 
     def models(self, values: dict[str, Any], request: gr.Request) -> list[str]:
         """Names for `model_name`."""
-        return self._models.names()
+        return self._models.names(ARCHITECTURE)
 
     def stop(self, values: dict[str, Any], request: gr.Request) -> bool:
         """Stop this client's completion after the step under way; what is done stays. Returns whether there was one."""

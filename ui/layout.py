@@ -1,4 +1,4 @@
-"""The page's components and where they are."""
+"""The components of the tab that completes, and where they are."""
 from __future__ import annotations
 
 import dataclasses
@@ -14,7 +14,7 @@ from .controls import controls, widgets
 from .models import Models
 from .sources import CANVAS, HOLE_COLOUR, HOLE_OPACITY
 
-TITLE = "# CoMod\nPaint a hole, get several completions of it."
+ARCHITECTURE = "comodgan"
 PICTURE_FILES = ["image", ".tif", ".tiff", ".webp", ".avif"]
 MAIN = ("count", "seed", "psi")
 HOLES = ("hole_min", "hole_max")
@@ -55,9 +55,8 @@ class Page:
 
 
 def lay_out(models: Models) -> Page:
-    """Make the page's components, inside a `gr.Blocks`."""
+    """Make the tab's components, inside a `gr.Tab`."""
     parts: dict[str, Any] = {name: gr.State(None) for name in ("source", "results", "chosen")}
-    gr.Markdown(TITLE, elem_id="title")
     with gr.Row(elem_id="columns"):
         with gr.Column(scale=6, min_width=340):
             parts |= _picture_column()
@@ -94,8 +93,8 @@ def _picture_column() -> dict[str, Any]:
 
 def _settings_column(models: Models) -> dict[str, Any]:
     with gr.Row():
-        loader = controls(LoadModel, ["model_name"], dropdown=True, choices=models.names(), value=models.default,
-                          scale=2, min_width=150)
+        loader = controls(LoadModel, ["model_name"], dropdown=True, scale=2, min_width=150,
+                          choices=models.names(ARCHITECTURE), value=models.default(ARCHITECTURE))
         complete = controls(Complete, ["seed"], scale=2, min_width=110)
         new_seed = gr.Button("New seed", size="sm", scale=1, min_width=70, elem_id="new-seed")
     with gr.Row():

@@ -1,18 +1,20 @@
-"""The models that the app offers, and the one that is loaded."""
+"""The models that the app offers, and those that are loaded."""
 from __future__ import annotations
 
 import threading
 from pathlib import Path
 from typing import Any
 
+from ..comod_core.checkpoints.store import is_safetensors, read_header
 from ..comod_core.errors import CoModError
 from ..comod_core.loading import load_model
+from ..comod_core.models.table import MODELS
 from ..nodes.host import host
 from ..nodes.models import PRECISIONS, LoadModel, model_names
 
 
 class Models:
-    """The loader's names, and a file that was named at the start. Keeps the last network, for it is asked for often.
+    """The loader's names, and a file that was named at the start. Keeps the last network of each architecture.
 
     first: a name from the list or the path of a file, which then leads the list. Raises CoModError for neither.
     """
@@ -25,14 +27,24 @@ class Models:
             if not path.is_file():
                 raise CoModError(f"--model {first}: neither a file nor one of {', '.join(names)}.")
             self._file = path
-        self.default = path.name if self._file else first or (names[0] if names else None)
+        self._first = path.name if self._file else first
         self._lock = threading.Lock()
-        self._key, self._model = None, None
+        self._kept: dict[str, tuple[tuple, Any]] = {}
 
-    def names(self) -> list[str]:
-        """What can be chosen now; files that were put into the model folder meanwhile are there."""
+    def names(self, architecture: str | None = None) -> list[str]:
+        """What can be chosen now; files that were put into the model folder meanwhile are there.
+
+        architecture: only models of this one, and foreign files, which say it only when they are read.
+        """
         names = model_names()
-        return [self._file.name, *(name for name in names if name != self._file.name)] if self._file else names
+        if self._file:
+            names = [self._file.name, *(name for name in names if name != self._file.name)]
+        return names if architecture is None else [name for name in names if self._may_be(name, architecture)]
+
+    def default(self, architecture: str | None = None) -> str | None:
+        """The name to begin with: the one that was named at the start where it is of this architecture."""
+        names = self.names(architecture)
+        return self._first if self._first in names else next(iter(names), None)
 
     def get(self, name: str | None, precision: str = "fp32") -> Any:
         """The model of a name, as the nodes take it. Raises CoModError when there is none or it cannot be read."""
@@ -40,11 +52,21 @@ class Models:
             raise CoModError(f"There is no model. Put one into {host.model_folders()[0]} and load this page again.")
         with self._lock:
             key = (name, self._stamp(name, precision))
-            if key != self._key:
-                self._key, self._model = None, None
-                self._model = self._load(name, precision)
-                self._key = key
-            return self._model
+            found = next((model for kept, model in self._kept.values() if kept == key), None)
+            if found is None:
+                found = self._load(name, precision)
+                self._kept[found.model.info.architecture] = key, found
+            return found
+
+    def _may_be(self, name: str, architecture: str) -> bool:
+        entry = next((entry for entry in MODELS if entry.built_in and entry.name == name), None)
+        if entry is not None:
+            return entry.architecture == architecture
+        path = self._file if self._is_file(name) else host.model_path(name)
+        try:
+            return not is_safetensors(path) or read_header(path).get("architecture") == architecture
+        except (CoModError, OSError):
+            return False
 
     def _is_file(self, name: str) -> bool:
         return self._file is not None and name == self._file.name

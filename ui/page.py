@@ -13,6 +13,7 @@ from .layout import Page, lay_out
 from .looks import STYLE, script, theme
 from .models import Models
 
+TITLE = "# CoMod\nComplete, edit and generate pictures with generative networks."
 HOUR = 3600
 MAX_UPLOAD = "300mb"
 
@@ -21,7 +22,9 @@ def build(models: Models) -> gr.Blocks:
     """The app, not yet served."""
     jobs = Jobs()
     with gr.Blocks(title="CoMod", analytics_enabled=False, delete_cache=(HOUR, 24 * HOUR)) as app:
-        page = lay_out(models)
+        gr.Markdown(TITLE, elem_id="title")
+        with gr.Tab("Complete"):
+            page = lay_out(models)
         _wire(app, page, Actions(page, models, jobs))
         register(Endpoints(models, jobs), {"loader": page.loader, "complete": page.complete, "holes": page.holes,
                                            "sides": page.sides})
