@@ -9,7 +9,7 @@ from torch import Tensor
 
 from .errors import CoModError
 
-STREAMS = ("z", "dropout", "noise")
+STREAMS = ("z", "dropout", "noise", "views")
 SEED_MAX = 2 ** 64 - 1
 
 

@@ -93,7 +93,7 @@ def generate(net, seeds: int | Iterable[int], feature: Tensor | None = None,
     """
     seeds = check_seeds(seeds)
     check_generator(net)
-    features, labels = _rows(net, feature, label, len(seeds))
+    features, labels = rows_for(net, feature, label, len(seeds))
     frames = [_Frame(seed, draw(net, seed), *row) for seed, *row in zip(seeds, features, labels, strict=True)]
     return _pictures(net, frames, psi, noise_mode, progress)
 
@@ -120,7 +120,7 @@ def interpolate(net, frames: int, features: tuple[Tensor | None, Tensor | None],
 
 def _end(net, seed: int, feature: Tensor | None, label: int | Tensor | None) -> _Frame:
     seed, = check_seeds(seed)
-    (feature,), (label,) = _rows(net, feature, label, 1)
+    (feature,), (label,) = rows_for(net, feature, label, 1)
     return _Frame(seed, draw(net, seed), feature, label)
 
 
@@ -139,10 +139,10 @@ def mix(net, coarse: int, fine: int, layers: Iterable[int], feature: Tensor | No
     check_sampling(net, psi, None, noise_mode)
     ends, place = [_end(net, seed, feature, label) for seed in (coarse, fine)], next(net.parameters())
     with torch.no_grad():
-        w = [latents.truncate(net.map(*(_placed(x, place) for x in (end.z, end.label, end.feature))), net.w_avg, psi)
+        w = [latents.truncate(net.map(*(placed(x, place) for x in (end.z, end.label, end.feature))), net.w_avg, psi)
              for end in ends]
         image = net.decode(latents.mix(*w, layers), noise_mode, latents.generators([coarse], "noise"))
-    return Sample(_finished(image), coarse)
+    return Sample(finished(image), coarse)
 
 
 def rank(net, seeds: Iterable[int], feature: Tensor, extractor: FeatureNetwork, keep: int,
@@ -174,7 +174,7 @@ def as_bytes(image: Tensor) -> Tensor:
     return ((image + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).expand(-1, 3, -1, -1)
 
 
-def _rows(net, feature: Tensor | None, label, count: int) -> tuple[list[Tensor | None], list[Tensor | None]]:
+def rows_for(net, feature: Tensor | None, label, count: int) -> tuple[list[Tensor | None], list[Tensor | None]]:
     """Features and labels as `count` rows [1,F] and [1,L] each, or Nones. Raises CoModError for what does not fit."""
     if net.feature_size and feature is None:
         raise CoModError("this network generates in the look of an instance: give its feature.")
@@ -204,9 +204,9 @@ def _pictures(net, frames: Sequence[_Frame], psi: float, noise_mode: str,
         place = next(net.parameters())
         for i, frame in enumerate(frames):
             with torch.inference_mode():  # not around the yield: the mode would leak into the caller
-                z, feature, label = (_placed(x, place) for x in (frame.z, frame.feature, frame.label))
+                z, feature, label = (placed(x, place) for x in (frame.z, frame.feature, frame.label))
                 image = net.generate(z, feature, label, psi, noise_mode, latents.generators([frame.seed], "noise"))
-            sample = Sample(_finished(image), frame.seed)
+            sample = Sample(finished(image), frame.seed)
             if progress:
                 progress(i + 1, len(frames), sample.image)
             yield sample
@@ -214,9 +214,11 @@ def _pictures(net, frames: Sequence[_Frame], psi: float, noise_mode: str,
     return samples()
 
 
-def _placed(x: Tensor | None, place: Tensor) -> Tensor | None:
+def placed(x: Tensor | None, place: Tensor) -> Tensor | None:
+    """x on the device and in the number format of `place`; None stays None."""
     return None if x is None else x.to(place.device, place.dtype)
 
 
-def _finished(image: Tensor) -> Tensor:
+def finished(image: Tensor) -> Tensor:
+    """A network's picture as a Sample's: float32 on the CPU, in [-1,1]."""
     return image.to("cpu", torch.float32, copy=True).clamp_(-1, 1)
