@@ -18,7 +18,7 @@ import comod_core
 ROOT = Path(__file__).resolve().parent.parent
 # Modules of a distribution whose name they do not have, and modules that only the surroundings can bring.
 DISTRIBUTIONS = {"PIL": "pillow", "cv2": "opencv-python-headless", "sklearn": "scikit-learn", "gradio_client": "gradio",
-                 "faiss": "faiss-cpu"}
+                 "faiss": "faiss-cpu", "open_clip": "open-clip-torch"}
 COMFYUI = {"comfy", "comfy_api", "folder_paths"}
 STAND_IN = """#!/bin/sh
 case "$*" in
