@@ -1,8 +1,11 @@
-// A picture that is dropped anywhere on the page, or pasted, goes the way of "Open picture".
+// A picture that is dropped or pasted is opened by the first upload button of the drop zone under the pointer, or else of
+// the first zone that can be seen. A zone is an element of the class "drop-zone".
 (() => {
+  const zone = (target) => target?.closest?.('.drop-zone')
+    ?? [...document.querySelectorAll('.drop-zone')].find((element) => element.offsetParent);
   const open = (event, transfer) => {
     const picture = [...(transfer?.files ?? [])].find((file) => file.type.startsWith('image/'));
-    const input = document.querySelector('#tools input[type=file]');
+    const input = zone(event.target)?.querySelector('input[type=file]');
     if (!picture || !input) return;
     event.preventDefault();
     event.stopPropagation();

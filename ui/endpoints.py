@@ -49,6 +49,21 @@ def with_names(function: Callable, names: Iterable[str], event_data: type | None
     return call
 
 
+def on_page(event: Callable, method: Callable, inputs: dict[str, gr.components.Component], outputs: Any,
+            event_data: type | None = None, **options: Any) -> Any:
+    """Let a component's event call `method(values, request)` of a tab's actions; not part of the named endpoints."""
+    return event(with_names(method, inputs, event_data), list(inputs.values()), outputs, show_progress="hidden",
+                 api_name=f"page_{method.__name__}", api_visibility="private", **options)
+
+
+def stop_on_leaving(jobs: Jobs) -> Callable:
+    """What `gr.Blocks.unload` calls, so that the work of a page that was closed ends."""
+    def leave(request: gr.Request) -> None:
+        jobs.stop(request.session_hash)
+
+    return leave
+
+
 class Endpoints:
     """The endpoints' functions. Values arrive by name, from the page's own controls."""
 

@@ -11,6 +11,7 @@ from ..nodes.masks import MaskFreeForm, Outpaint
 from ..nodes.models import LoadModel
 from ..nodes.pictures import EXAMPLES, example_names
 from .controls import controls, widgets
+from .looks import DROP_ZONE
 from .models import Models
 from .sources import CANVAS, HOLE_COLOUR, HOLE_OPACITY
 
@@ -67,7 +68,7 @@ def lay_out(models: Models) -> Page:
 
 
 def _picture_column() -> dict[str, Any]:
-    with gr.Row(elem_id="tools"):
+    with gr.Row(elem_id="tools", elem_classes=[DROP_ZONE]):
         tools = {
             "open_picture": gr.UploadButton("Open picture", file_types=PICTURE_FILES, size="sm", variant="primary"),
             "open_mask": gr.UploadButton("Mask file", file_types=PICTURE_FILES, size="sm"),

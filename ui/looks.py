@@ -8,8 +8,10 @@ import gradio as gr
 FONT = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "Ubuntu", "Cantarell", "Noto Sans", "sans-serif"]
 FONT_MONO = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "DejaVu Sans Mono", "monospace"]
 
-STYLE = Path(__file__).with_name("looks.css")
-DROP_SCRIPT = Path(__file__).with_name("drop.js")
+FOLDER = Path(__file__).parent
+STYLES = [FOLDER / "looks.css"]
+SCRIPTS = [FOLDER / "drop.js"]
+DROP_ZONE = "drop-zone"     # class of an element whose first upload button opens what is dropped on it
 
 
 def theme() -> gr.themes.Base:
@@ -20,8 +22,8 @@ def theme() -> gr.themes.Base:
 
 
 def script() -> str:
-    """HTML of the page's script, for its head."""
-    return f"<script>{DROP_SCRIPT.read_text(encoding='utf-8')}</script>"
+    """HTML of the page's scripts, for its head."""
+    return "".join(f"<script>{path.read_text(encoding='utf-8')}</script>" for path in SCRIPTS)
 
 
 def progress_bar(share: float, text: str) -> str:

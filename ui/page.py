@@ -1,16 +1,13 @@
 """The page put together, and the server that shows it."""
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import gradio as gr
 
 from .actions import Actions
-from .endpoints import QUEUE, Endpoints, register, with_names
+from .endpoints import QUEUE, Endpoints, on_page, register, stop_on_leaving, with_names
 from .jobs import Jobs
 from .layout import Page, lay_out
-from .looks import STYLE, script, theme
+from .looks import STYLES, script, theme
 from .models import Models
 
 TITLE = "# CoMod\nComplete, edit and generate pictures with generative networks."
@@ -28,7 +25,7 @@ def build(models: Models) -> gr.Blocks:
         _wire(app, page, Actions(page, models, jobs))
         register(Endpoints(models, jobs), {"loader": page.loader, "complete": page.complete, "holes": page.holes,
                                            "sides": page.sides})
-        app.unload(_stop_on_leaving(jobs))
+        app.unload(stop_on_leaving(jobs))
     return app
 
 
@@ -38,7 +35,7 @@ def launch(model: str | None = None, host: str = "127.0.0.1", port: int | None =
     app = build(Models(model))
     app.queue(default_concurrency_limit=1)
     _, local, public = app.launch(
-        server_name=host, server_port=port, share=share, inbrowser=browser, theme=theme(), css_paths=STYLE,
+        server_name=host, server_port=port, share=share, inbrowser=browser, theme=theme(), css_paths=STYLES,
         head=script(), max_file_size=MAX_UPLOAD, footer_links=["api"], run_history=False, ssr_mode=False, quiet=True,
         prevent_thread_lock=True)
     print(f"CoMod is at {local}" + (f" and at {public}" if public else "") + "  (end it with Ctrl-C)", flush=True)
@@ -51,34 +48,20 @@ def _wire(app: gr.Blocks, page: Page, do: Actions) -> None:
     source = {"source": page.source}
     painted = {**source, "editor": page.editor}
     started = [page.start, page.stop]
-    _on(app.load, do.begin, {}, [*edited, page.loader["model_name"]])
-    _on(page.open_picture.upload, do.open_picture, {"file": page.open_picture}, edited)
-    _on(page.examples.select, do.open_example, {}, edited, gr.SelectData)
-    _on(page.open_mask.upload, do.open_mask, {**source, "file": page.open_mask}, edited)
-    _on(page.random_hole.click, do.random_hole, {**source, **page.holes}, edited)
-    _on(page.clear_hole.click, do.clear_hole, source, edited)
-    _on(page.editor.clear, do.clear_hole, source, edited)
-    _on(page.extend.click, do.extend, {**painted, **page.sides}, edited)
-    _on(page.back.click, do.back, source, edited)
-    _on(page.gallery.select, do.choose, {"results": page.results}, chosen, gr.SelectData)
-    _on(page.go_on.click, do.go_on, {"results": page.results, "chosen": page.chosen}, edited)
-    _on(page.new_seed.click, do.new_seed, {}, page.complete["seed"])
-    _on(page.stop.click, do.stop, {}, None, queue=False)
-    _on(page.start.click, do.complete, {**painted, **page.loader, **page.complete},
-        [page.status, page.gallery, page.results, *chosen, *started], concurrency_id=QUEUE, concurrency_limit=1,
-        scroll_to_output=True).then(with_names(do.finish, ()), None, started, show_progress="hidden",
-                                    api_name="page_finish", api_visibility="private")
-
-
-def _on(event: Callable, method: Callable, inputs: dict[str, gr.components.Component], outputs: Any,
-        event_data: type | None = None, **options: Any) -> Any:
-    """Let a button's event call a method of `Actions`; not part of the named endpoints."""
-    return event(with_names(method, inputs, event_data), list(inputs.values()), outputs, show_progress="hidden",
-                 api_name=f"page_{method.__name__}", api_visibility="private", **options)
-
-
-def _stop_on_leaving(jobs: Jobs) -> Callable:
-    def leave(request: gr.Request) -> None:
-        jobs.stop(request.session_hash)
-
-    return leave
+    on_page(app.load, do.begin, {}, [*edited, page.loader["model_name"]])
+    on_page(page.open_picture.upload, do.open_picture, {"file": page.open_picture}, edited)
+    on_page(page.examples.select, do.open_example, {}, edited, gr.SelectData)
+    on_page(page.open_mask.upload, do.open_mask, {**source, "file": page.open_mask}, edited)
+    on_page(page.random_hole.click, do.random_hole, {**source, **page.holes}, edited)
+    on_page(page.clear_hole.click, do.clear_hole, source, edited)
+    on_page(page.editor.clear, do.clear_hole, source, edited)
+    on_page(page.extend.click, do.extend, {**painted, **page.sides}, edited)
+    on_page(page.back.click, do.back, source, edited)
+    on_page(page.gallery.select, do.choose, {"results": page.results}, chosen, gr.SelectData)
+    on_page(page.go_on.click, do.go_on, {"results": page.results, "chosen": page.chosen}, edited)
+    on_page(page.new_seed.click, do.new_seed, {}, page.complete["seed"])
+    on_page(page.stop.click, do.stop, {}, None, queue=False)
+    on_page(page.start.click, do.complete, {**painted, **page.loader, **page.complete},
+            [page.status, page.gallery, page.results, *chosen, *started], concurrency_id=QUEUE, concurrency_limit=1,
+            scroll_to_output=True).then(with_names(do.finish, ()), None, started, show_progress="hidden",
+                                        api_name="page_finish", api_visibility="private")
