@@ -117,9 +117,9 @@ class ModulatedConv2d(nn.Module):
 
     def forward(self, x: Tensor, style: Tensor, noise: Tensor | None = None) -> Tensor:
         s = self.mod(style) + 1
-        y = modulated_conv2d(x, self.weight * self.scale, s, demodulate=self.demodulate, up=self.up, fir=self.fir,
-                             noise=None if noise is None else noise * self.noise_strength)
-        return bias_act(y, self.bias, self.act)
+        noise = None if noise is None else noise * self.noise_strength
+        return modulated_conv2d(x, self.weight * self.scale, s, demodulate=self.demodulate, up=self.up, fir=self.fir,
+                                noise=noise, bias=self.bias, act=self.act)
 
 
 class NoiseSource:

@@ -7,6 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .bias_act import ACTIVATION_GAIN, bias_act
+from .kernels import usable
+
 Padding = tuple[int, int, int, int]
 
 
@@ -33,13 +36,25 @@ def upfirdn2d_reference(x: Tensor, kernel: Tensor, up: int, down: int, padding: 
 
 
 def upfirdn2d(x: Tensor, kernel: Tensor, *, up: int = 1, down: int = 1, padding: Padding = (0, 0, 0, 0),
-              gain: float = 1.0) -> Tensor:
-    """Zero-insert by `up`, pad, convolve with `kernel`, keep every `down`-th pixel.
+              gain: float = 1.0, bias: Tensor | None = None, act: str = "linear", act_gain: float | None = None,
+              clamp: float | None = None) -> Tensor:
+    """Zero-insert by `up`, pad, convolve with `kernel`, keep every `down`-th pixel, then `bias_act`.
 
     x [N,C,H,W], any floating dtype; channels-last input is the fast one on CPUs. kernel [kh,kw]. padding
-    (left, right, top, bottom) in pixels of the upsampled picture, negative values crop. Returns
-    [N,C,(H*up+top+bottom-kh)//down+1, ...]. Differentiable twice.
+    (left, right, top, bottom) in pixels of the upsampled picture, negative values crop. gain: of the filter; bias [C],
+    act, act_gain and clamp as in `bias_act`. Returns [N,C,(H*up+top+bottom-kh)//down+1, ...]. Differentiable twice.
     """
+    act_gain = ACTIVATION_GAIN[act] if act_gain is None else act_gain
+    if usable(x) and act_gain > 0 and not kernel.requires_grad:
+        from .kernels.fir import MOST_TAPS, fir
+
+        if kernel.numel() <= MOST_TAPS:
+            return fir(x, kernel, bias=bias, up=up, down=down, padding=padding, strength=gain, lrelu=act == "lrelu",
+                       gain=act_gain, clamp=clamp)
+    return bias_act(_filter(x, kernel, up, down, padding, gain), bias, act, gain=act_gain, clamp=clamp)
+
+
+def _filter(x: Tensor, kernel: Tensor, up: int, down: int, padding: Padding, gain: float) -> Tensor:
     channels, (kh, kw) = x.shape[1], kernel.shape
     left, right, top, bottom = padding
     weight = (kernel * gain).to(x.dtype)
