@@ -22,13 +22,15 @@ def export(snapshot: str | Path, destination: str | Path, metadata: dict[str, An
     try:
         state = torch.load(snapshot, map_location="cpu", weights_only=True)
         config = config_from_json(state["config"])
-        generator, discriminator = RECIPES[config.recipe].networks(config)
+        recipe = RECIPES[config.recipe]
+        generator, discriminator = recipe.networks(config)
         generator.load_state_dict(state["ema"])
         discriminator.load_state_dict(state["discriminator"])
     except (RuntimeError, KeyError, OSError, EOFError, ValueError, pickle.UnpicklingError) as error:
         raise CoModError(f"{snapshot}: not a snapshot of a training run ({error}).") from error
-    facts = metadata | {"steps": str(state["step"]), "training": config.to_json()}
-    return save_networks(destination, {"generator": generator, "discriminator": discriminator}, facts)
+    facts = recipe.facts(config) | metadata | {"steps": str(state["step"]), "training": config.to_json()}
+    networks = {"generator": recipe.plain(generator), "discriminator": recipe.plain(discriminator)}
+    return save_networks(destination, networks, facts)
 
 
 def main() -> None:

@@ -10,6 +10,8 @@ from torch import Tensor
 
 from .. import latents
 from ..files import atomic_write
+from ..instances.generation import draw
+from .heldout import GRID_ROWS, GRID_SEEDS, HeldOut, to_bytes
 
 
 @torch.inference_mode()
@@ -26,6 +28,36 @@ def completion_grid(net, images: Tensor, masks: Tensor, seeds: Sequence[int], ps
         rows.append(torch.cat([image, torch.where(mask > 0, 0.35, image), *fills], dim=2))
     grid = (torch.cat(rows, dim=1) * 127.5 + 127.5).round().clamp(0, 255)
     return grid.to(torch.uint8).permute(1, 2, 0).contiguous()
+
+
+@torch.inference_mode()
+def instance_samples(net, held: HeldOut, first: int = 0, rows: Sequence[int] | None = None) -> Tensor:
+    """One sample of each held-out instance, of the seeds first, first + 1, ...: uint8 [n,3,R,R] on the CPU.
+
+    rows: which of the instances, None for all. A network without instances samples from the seeds alone.
+    """
+    rows, found = list(range(len(held.images)) if rows is None else rows), []
+    for at in range(0, len(rows), 32):
+        part = rows[at:at + 32]
+        z = torch.cat([draw(net, seed) for seed in range(first + at, first + at + len(part))]).to(held.device)
+        feature = label = None
+        if net.feature_size:
+            feature = torch.from_numpy(held.beside["instances"][part]).float().to(held.device)
+        if net.label_size:
+            numbers = torch.from_numpy(held.beside["labels"][part]).long()
+            label = torch.nn.functional.one_hot(numbers, net.label_size).float().to(held.device)
+        found.append(to_bytes(net.generate(z, feature, label)).cpu())
+    return torch.cat(found)
+
+
+def instance_grid(net, held: HeldOut) -> Tensor:
+    """One row an instance, itself first where the network takes one, then a sample a seed: uint8 [H,W,3]."""
+    rows = []
+    for row in range(min(GRID_ROWS, len(held.images))):
+        samples = instance_samples(net, held, 0 if net.feature_size else row * GRID_SEEDS, [row] * GRID_SEEDS)
+        shown = [held.images[row]] if net.feature_size else []
+        rows.append(torch.cat([*shown, *samples], dim=2))
+    return torch.cat(rows, dim=1).permute(1, 2, 0).contiguous()
 
 
 def save_grid(path: str | Path, grid: Tensor, scale: int = 2) -> None:

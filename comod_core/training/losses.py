@@ -1,4 +1,4 @@
-"""Adversarial losses: non-saturating logistic and R1 (Goodfellow et al. 2014; Mescheder et al. 2018)."""
+"""Adversarial losses: non-saturating logistic, hinge, R1 (Goodfellow et al. 2014; Mescheder et al. 2018)."""
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -16,6 +16,16 @@ def generator_loss(fake_scores: Tensor) -> Tensor:
 def discriminator_loss(real_scores: Tensor, fake_scores: Tensor) -> Tensor:
     """-log sigmoid(D(x)) - log(1 - sigmoid(D(G(z)))), averaged. Scores [N,1] are logits."""
     return F.softplus(-real_scores).mean() + F.softplus(fake_scores).mean()
+
+
+def generator_hinge(fake_scores: Tensor) -> Tensor:
+    """-D(G(z)), averaged: the hinge loss's side of the generator (Lim and Ye 2017, as in BigGAN)."""
+    return -fake_scores.mean()
+
+
+def discriminator_hinge(real_scores: Tensor, fake_scores: Tensor) -> Tensor:
+    """max(0, 1 - D(x)) + max(0, 1 + D(G(z))), averaged."""
+    return F.relu(1 - real_scores).mean() + F.relu(1 + fake_scores).mean()
 
 
 def r1_penalty(score: Callable[[Tensor], Tensor], real: Tensor) -> Tensor:

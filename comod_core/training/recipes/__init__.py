@@ -7,8 +7,11 @@ from ...errors import CoModError
 from ..config import TrainConfig
 from .base import Recipe
 from .completion import Completion, CompletionConfig
+from .instance import Instance, InstanceConfig
+from .instance_biggan import BigGANInstanceConfig, InstanceBigGAN
 
-RECIPES: dict[str, type[Recipe]] = {"completion": Completion}
+RECIPES: dict[str, type[Recipe]] = {"completion": Completion, "instance": Instance,
+                                    "instance-biggan": InstanceBigGAN}
 
 
 def recipe_of(config: TrainConfig) -> Recipe:
@@ -27,4 +30,5 @@ def config_from_json(text: str) -> TrainConfig:
         raise CoModError(f"Training settings: {error}. Were they written by another version?") from error
 
 
-__all__ = ["RECIPES", "Completion", "CompletionConfig", "Recipe", "config_from_json", "recipe_of"]
+__all__ = ["RECIPES", "BigGANInstanceConfig", "Completion", "CompletionConfig", "Instance", "InstanceBigGAN",
+           "InstanceConfig", "Recipe", "config_from_json", "recipe_of"]

@@ -42,6 +42,16 @@ class Recipe:
         """Settings to begin with, for so many pictures of size x size. paper: those of the publication; for a GPU."""
         raise NotImplementedError
 
+    @staticmethod
+    def plain(net: nn.Module) -> nn.Module:
+        """A trained network as files hold it."""
+        return net
+
+    @classmethod
+    def facts(cls, config) -> dict[str, str]:
+        """What a model file says beside its name and licence."""
+        return {}
+
     def complete_data(self, folder: Path, images: np.ndarray, report: Callable[[str], None]) -> None:
         """Make the arrays of `beside` that the set in `folder` has not and that follow from its pictures."""
 

@@ -1,0 +1,297 @@
+"""Pictures in the look of an instance (Casanova et al., "Instance-Conditioned GAN", NeurIPS 2021), with StyleGAN2.
+
+The discriminator sees neighbours of an instance as real and what the generator makes of the same instance as fake, both
+under the instance's feature. Without features the same losses train a plain StyleGAN2.
+"""
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ...errors import CoModError
+from ...networks.stylegan2 import StyleGAN2Config, StyleGAN2Discriminator, StyleGAN2Generator
+from ..config import TrainConfig
+from ..grids import instance_grid, instance_samples
+from ..heldout import HeldOut
+from ..losses import discriminator_loss, generator_loss, r1_penalty
+from ..neighbourhoods import neighbourhoods, write_features
+from ..presets import augmentation
+from ..trainer import Trainer
+from .base import Recipe
+
+LITE0 = 1280        # values of a feature of Lite0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class InstanceConfig(TrainConfig):
+    """Settings of `Instance`.
+
+    network: feature_size 0 trains without instances, label_size above 0 with the classes of labels.npy. neighbours: how
+    many pictures stand for an instance, itself among them. colour_pool: of so many nearest by features, the neighbours
+    are those whose colours lie most alike; None: the nearest by features alone, as published. feature_noise: length of
+    a random vector that is added to a feature, which has length 1. style_mixing: share of pictures with two z.
+    critic_steps: updates of the discriminator for one of the generator. critic_rate: its learning rate, None for the
+    generator's.
+    """
+
+    recipe: str = "instance"
+    network: StyleGAN2Config = dataclasses.field(default_factory=lambda: StyleGAN2Config(feature_size=LITE0))
+    neighbours: int = 50
+    colour_pool: int | None = None
+    feature_noise: float = 0.0
+    style_mixing: float = 0.9
+    noise_mode: str = "random"
+    critic_steps: int = 1
+    critic_rate: float | None = None
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.critic_steps < 1 or not 0 <= self.style_mixing <= 1 or self.feature_noise < 0:
+            raise CoModError("Training: critic_steps begins at 1, style_mixing lies in [0,1], feature_noise is not "
+                             "negative.")
+        if not 1 <= self.neighbours <= (self.colour_pool or self.neighbours):
+            raise CoModError(f"Training: neighbours {self.neighbours} must lie from 1 to colour_pool "
+                             f"{self.colour_pool}.")
+
+
+@dataclasses.dataclass
+class Part:
+    """What one process sees of a batch at a time.
+
+    real [N,C,R,R] in [-1,1]; feature [N,F] and label [N,L], None where the network takes none; z [2,N,z_dim], the
+    second for style mixing from the layers `cuts` [N] on; one seed a sample.
+    """
+
+    real: Tensor
+    feature: Tensor | None
+    label: Tensor | None
+    z: Tensor
+    cuts: Tensor
+    seeds: list[int]
+    fake: Tensor | None = None
+    w: Tensor | None = None
+
+
+class Instance(Recipe):
+    """Instance-conditioned StyleGAN2 and its discriminator."""
+
+    config_type, network_type = InstanceConfig, StyleGAN2Config
+    critic_loss, maker_loss = staticmethod(discriminator_loss), staticmethod(generator_loss)
+
+    def __init__(self, config: InstanceConfig):
+        super().__init__(config)
+        self.neighbours: np.ndarray | None = None
+        sizes = {"instances": config.network.feature_size, "labels": config.network.label_size}
+        self.beside = tuple(name for name, size in sizes.items() if size)
+
+    @staticmethod
+    def networks(config: InstanceConfig) -> tuple[nn.Module, nn.Module]:
+        """Generator and discriminator of these settings, with fresh weights."""
+        return StyleGAN2Generator(config.network), StyleGAN2Discriminator(config.network)
+
+    @classmethod
+    def preset(cls, size: int, pictures: int, *, paper: bool = False) -> InstanceConfig:
+        """Settings to begin with. The paper's take 50 neighbours; the small ones 10, alike in colours as well."""
+        if paper:
+            channels = tuple(min(16384 // side, 512) for side in _sides(size))
+            network = StyleGAN2Config(size, channels, feature_size=LITE0)
+            return InstanceConfig(network=network, augment=augmentation(pictures), r1_gamma=0.0002 * size ** 2 / 32)
+        network = StyleGAN2Config(
+            size, tuple(min(2048 // side, 192) for side in _sides(size)), z_dim=128, w_dim=128, feature_size=LITE0,
+            mapping_layers=4, critic_channels=tuple(min(2048 // side, 128) for side in _sides(size)),
+            critic_mapping_layers=2)
+        few = min(10, pictures)
+        return InstanceConfig(
+            network=network, total_kimg=1000.0, batch=64, learning_rate=0.0025, r1_gamma=0.1, ema_kimg=5.0,
+            neighbours=few, colour_pool=min(100, pictures), feature_noise=0.2, style_mixing=0.0, noise_mode="none",
+            augment=augmentation(pictures))
+
+    @classmethod
+    def facts(cls, config: InstanceConfig) -> dict[str, str]:
+        return {"features": "lite0"} if config.network.feature_size == LITE0 else {}
+
+    # ---- beginnings ---------------------------------------------------------------------------
+    def complete_data(self, folder: Path, images: np.ndarray, report: Callable[[str], None]) -> None:
+        """Write instances.npy, the Lite0 features of the pictures, where it is needed and missing."""
+        path = Path(folder) / "instances.npy"
+        if "instances" not in self.beside or path.exists():
+            return
+        from ...metrics.lite0 import Lite0
+
+        report(f"{path}: features of {len(images)} pictures")
+        write_features(path, images, Lite0("cuda" if torch.cuda.is_available() else "cpu"))
+
+    def begin(self, trainer: Trainer) -> None:
+        """Find the neighbours, and let the features' mean be the origin of their embeddings."""
+        config, size = self.config, self.config.network.feature_size
+        if not size:
+            return
+        features = trainer.pictures.beside["instances"]
+        if features.ndim != 2 or features.shape[1] != size:
+            raise CoModError(f"Training: instances.npy has shape {list(features.shape)}, the network takes [N,{size}]. "
+                             "Set network.feature_size, or remove the file: it is made anew with Lite0.")
+        self.neighbours = neighbourhoods(features, config.neighbours, trainer.place.device, trainer.pictures.images,
+                                         config.colour_pool)
+        rows = np.linspace(0, len(features) - 1, min(len(features), 8192)).astype(int)
+        mean = torch.from_numpy(np.asarray(features[rows], np.float32).mean(axis=0))[None].to(trainer.place.device)
+        for net in (trainer.generator, trainer.ema, trainer.discriminator):
+            centre(self.embedding(net), mean)
+
+    @staticmethod
+    def embedding(net: nn.Module) -> nn.Module:
+        """The layer of a network that takes the feature."""
+        return net.mapping.feature
+
+    # ---- what a step sees ---------------------------------------------------------------------
+    def step(self, trainer: Trainer) -> dict[str, Tensor]:
+        """One update of the generator, and the discriminator's before it. Returns the losses as scalars."""
+        config = self.config
+        self._set_rates(trainer)
+        for turn in range(config.critic_steps):
+            moment = trainer.step * config.critic_steps + turn
+            parts = [self._part(trainer, moment, rows) for rows in trainer.place.parts(config.batch, config.accumulate)]
+            losses = self._update_discriminator(trainer, parts)
+        if config.r1_gamma and trainer.step % config.r1_interval == 0:
+            losses["R1"] = self._penalise(trainer, parts)
+        return losses | self._update_generator(trainer, parts)
+
+    def _set_rates(self, trainer: Trainer) -> None:
+        """The settings' learning rates, also in a resumed run. The discriminator's is corrected for lazy R1."""
+        config = self.config
+        lazy = config.r1_interval / (config.r1_interval + 1) if config.r1_gamma else 1.0
+        rate = config.learning_rate if config.critic_rate is None else config.critic_rate
+        for optimizer, value in ((trainer.g_optimizer, config.learning_rate), (trainer.d_optimizer, rate * lazy)):
+            for group in optimizer.param_groups:
+                group["lr"] = value
+
+    def _part(self, trainer: Trainer, moment: int, rows: Sequence[int]) -> Part:
+        config, net, pictures = self.config, trainer.generator, trainer.pictures
+        draws = [np.random.default_rng((config.seed, 3, moment, row)) for row in rows]
+        seeds = [int(draw.integers(2 ** 63)) for draw in draws]
+        at = pictures.indices(moment, config.batch, rows)
+        shown = at if self.neighbours is None else [int(self.neighbours[i, draw.integers(config.neighbours)])
+                                                    for i, draw in zip(at, draws, strict=True)]
+        z = np.stack([draw.standard_normal((2, net.z_dim), np.float32) for draw in draws], axis=1)
+        layers = getattr(net, "num_layers", 1)
+        mixed = np.array([draw.random() < config.style_mixing for draw in draws])
+        cuts = np.where(mixed, [draw.integers(1, layers + 1) for draw in draws], layers)
+        device = trainer.place.device
+        return Part(self._pictures(trainer, shown, pictures.flips(moment, rows)), self._features(trainer, at, draws),
+                    self._labels(trainer, shown), torch.from_numpy(z).to(device), torch.from_numpy(cuts).to(device),
+                    seeds)
+
+    def _pictures(self, trainer: Trainer, indices: Sequence[int], flips: np.ndarray) -> Tensor:
+        batch = np.stack([trainer.pictures.images[i][:, ::-1] if flip else trainer.pictures.images[i]
+                          for i, flip in zip(indices, flips, strict=True)])
+        batch = torch.from_numpy(batch).to(trainer.place.device).permute(0, 3, 1, 2)
+        return (batch.float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
+
+    def _features(self, trainer: Trainer, indices: Sequence[int],
+                  draws: Sequence[np.random.Generator]) -> Tensor | None:
+        if self.neighbours is None:
+            return None
+        rows = np.stack([trainer.pictures.beside["instances"][i] for i in indices]).astype(np.float32)
+        if self.config.feature_noise:
+            noise = np.stack([draw.standard_normal(rows.shape[1], np.float32) for draw in draws])
+            rows += noise * (self.config.feature_noise / rows.shape[1] ** 0.5)
+        feature = torch.from_numpy(rows).to(trainer.place.device)
+        return feature / feature.norm(dim=1, keepdim=True)
+
+    def _labels(self, trainer: Trainer, shown: Sequence[int]) -> Tensor | None:
+        """Classes of the pictures that are shown as real, as in the class-conditional IC-GAN: [N,L]."""
+        size = self.config.network.label_size
+        if not size:
+            return None
+        numbers = torch.tensor([int(trainer.pictures.beside["labels"][i]) for i in shown])
+        if numbers.min() < 0 or numbers.max() >= size:
+            raise CoModError(f"Training: labels.npy has class {int(numbers.max())}, the network has {size}, from 0.")
+        return torch.nn.functional.one_hot(numbers, size).float().to(trainer.place.device)
+
+    def _generate(self, trainer: Trainer, part: Part) -> None:
+        config, net = self.config, trainer.generator
+        w = styles = net.map(part.z[0], part.label, part.feature)
+        if config.style_mixing:
+            layers = torch.arange(net.num_layers, device=w.device)[None, :, None]
+            styles = torch.where(layers >= part.cuts[:, None, None], net.map(part.z[1], part.label, part.feature), w)
+        noises = None
+        if config.noise_mode == "random" and w.device.type == "cpu":
+            noises = [torch.Generator().manual_seed(seed) for seed in part.seeds]
+        part.fake, part.w = net.decode(styles, config.noise_mode, noises), w[:, 0].detach()
+
+    # ---- updates ------------------------------------------------------------------------------
+    def _update_discriminator(self, trainer: Trainer, parts: Sequence[Part]) -> dict[str, Tensor]:
+        trainer.wake_discriminator(True)
+        total = 0.0
+        for part in parts:
+            with trainer.place.autocast():
+                with torch.set_grad_enabled(len(parts) == 1):       # a single part keeps its graph for the generator
+                    self._generate(trainer, part)
+                reals = self._scores(trainer, part, part.real, 0)
+                fakes = self._scores(trainer, part, part.fake.detach(), 1)
+                loss = self.critic_loss(reals, fakes) / len(parts)
+            trainer.place.backward(loss)
+            trainer.augment.watch(reals)
+            total = total + loss.detach()
+        trainer.descend(trainer.d_optimizer)
+        return {"D": total}
+
+    def _penalise(self, trainer: Trainer, parts: Sequence[Part]) -> Tensor:
+        config, d, total = self.config, trainer.discriminator, 0.0
+        for part in parts:
+            real, _ = trainer.augment(part.real, part.real[:, :0], part.seeds, 2)
+            penalty = r1_penalty(lambda x, part=part: d(x, part.feature, part.label), real) / len(parts)
+            trainer.place.backward(penalty * (config.r1_gamma / 2 * config.r1_interval))
+            total = total + penalty.detach()
+        trainer.descend(trainer.d_optimizer)
+        return total
+
+    def _update_generator(self, trainer: Trainer, parts: Sequence[Part]) -> dict[str, Tensor]:
+        trainer.wake_discriminator(False)
+        total = 0.0
+        for part in parts:
+            with trainer.place.autocast():
+                if not part.fake.requires_grad:
+                    self._generate(trainer, part)
+                loss = self.maker_loss(self._scores(trainer, part, part.fake, 3)) / len(parts)
+            trainer.place.backward(loss)
+            part.fake, total = None, total + loss.detach()
+        trainer.descend(trainer.g_optimizer)
+        if parts[0].w is not None:
+            trainer.follow_w(torch.cat([part.w for part in parts]))
+        return {"G": total}
+
+    def _scores(self, trainer: Trainer, part: Part, image: Tensor, phase: int) -> Tensor:
+        image, _ = trainer.augment(image, image[:, :0], part.seeds, phase)
+        return trainer.discriminator(image, part.feature, part.label)
+
+    # ---- what is seen of a run ----------------------------------------------------------------
+    def grid(self, net: nn.Module, held: HeldOut) -> Tensor:
+        """One row a held-out picture: itself as instance, then samples of fixed seeds; without instances samples."""
+        return instance_grid(net, held)
+
+    def measure(self, net: nn.Module, held: HeldOut) -> dict[str, float]:
+        """FD-Lite0 of one sample an instance; cosines to the instance and between two seeds, by Lite0 as well."""
+        first, second = (instance_samples(net, held, offset) for offset in (0, len(held.images)))
+        found = held.fd(first)
+        if held.features is not None and self.config.network.feature_size == held.features.width:
+            a, b = (torch.nn.functional.normalize(torch.from_numpy(held.features(x)), dim=1) for x in (first, second))
+            own = torch.from_numpy(np.asarray(held.beside["instances"], np.float32))
+            found |= {"likeness to the instance": float((a * own).sum(dim=1).mean()),
+                      "likeness of two seeds": float((a * b).sum(dim=1).mean())}
+        return found
+
+
+def centre(layer: nn.Module, mean: Tensor) -> None:
+    """Shift a layer's bias so that it takes `mean` [1,F] to zero. Features of pictures share a large mean."""
+    if layer.bias is not None:
+        with torch.no_grad():
+            layer.bias -= layer(mean)[0]
+
+
+def _sides(size: int) -> list[int]:
+    return [4 << i for i in range(size.bit_length() - 2)]

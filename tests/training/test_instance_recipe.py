@@ -1,0 +1,254 @@
+"""Instance-conditioned training: neighbours, both backbones, resumption, export, bad input."""
+import dataclasses
+import itertools
+
+import numpy as np
+import pytest
+import torch
+
+from comod_core import CoModError, load_model
+from comod_core.instances.generation import generate
+from comod_core.metrics.networks import FeatureNetwork
+from comod_core.networks import BigGANConfig
+from comod_core.networks.stylegan2 import StyleGAN2Config
+from comod_core.training import losses
+from comod_core.training.export import export
+from comod_core.training.heldout import HeldOut
+from comod_core.training.loop import train
+from comod_core.training.neighbourhoods import _nearest_on, neighbourhoods, write_features
+from comod_core.training.recipes import RECIPES, BigGANInstanceConfig, InstanceConfig, config_from_json, recipe_of
+from comod_core.training.trainer import Trainer
+
+WIDTH, COUNT, GROUPS = 12, 24, 4
+STYLE = InstanceConfig(
+    network=StyleGAN2Config(16, (8, 8, 8), z_dim=8, w_dim=8, feature_size=WIDTH, mapping_layers=2,
+                            critic_mapping_layers=1),
+    total_kimg=0.064, batch=8, r1_gamma=1.0, r1_interval=4, neighbours=4, feature_noise=0.1, ema_kimg=0.05,
+    learning_rate=0.01)
+BIG = BigGANInstanceConfig(
+    network=BigGANConfig(32, 2, 16, feature_size=WIDTH, feature_dim=6, attention=(16,)), total_kimg=0.032, batch=4,
+    neighbours=4, learning_rate=1e-3, critic_rate=2e-3, critic_steps=2, ema_kimg=0.02)
+
+
+def pictures(r=16):
+    """GROUPS groups of almost one colour each."""
+    random = np.random.default_rng(0)
+    colours = random.integers(40, 215, (GROUPS, 3)).repeat(COUNT // GROUPS, 0) + random.integers(-9, 9, (COUNT, 3))
+    return colours.astype(np.uint8)[:, None, None].repeat(r, 1).repeat(r, 2)
+
+
+def features():
+    """One direction a group, with a little noise: the neighbours are the group."""
+    random = np.random.default_rng(1)
+    rows = random.normal(size=(GROUPS, WIDTH)).repeat(COUNT // GROUPS, 0) + random.normal(size=(COUNT, WIDTH)) * 0.05
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float16)
+
+
+def beside():
+    return {"instances": features(), "labels": np.arange(COUNT) % 3}
+
+
+def trainer_of(config, r=16):
+    return Trainer(recipe_of(config), pictures(r), beside=beside())
+
+
+def run(config, out, stop=None, r=16):
+    return [p.losses for p in itertools.islice(train(config, pictures(r), out, beside=beside()), stop)]
+
+
+# ---- neighbours -------------------------------------------------------------------------------
+def test_neighbours_are_the_nearest_by_cosine():
+    rows = features().astype(np.float32)
+    expected = np.argsort(-(rows @ rows.T), axis=1)[:, :4]
+    found = neighbourhoods(features(), 4)
+    assert found.dtype == np.int32 and (found[:, 0] == np.arange(COUNT)).all()
+    assert (np.sort(found, axis=1) == np.sort(expected, axis=1)).mean() > 0.95      # float16 has ties
+    assert (found // 6 == np.arange(COUNT)[:, None] // 6).all()
+
+
+def test_blocks_change_no_neighbour(monkeypatch):
+    random = np.random.default_rng(3)
+    rows = random.normal(size=(50, WIDTH)).astype(np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    whole = neighbourhoods(rows, 5)
+    monkeypatch.setattr("comod_core.training.neighbourhoods.QUERIES", 7)
+    monkeypatch.setattr("comod_core.training.neighbourhoods.ROWS", 8)
+    assert (neighbourhoods(rows, 5) == whole).all()
+    assert (_nearest_on(torch.device("cpu"), rows, torch.from_numpy(rows), 5) == whole).all()   # what a GPU does
+
+
+def test_of_a_pool_the_neighbours_alike_in_colour():
+    random, images = np.random.default_rng(3), np.zeros((40, 16, 16, 3), np.uint8)
+    rows = random.normal(size=(40, WIDTH)).astype(np.float32)
+    images[::2] = 200
+    found = neighbourhoods(rows / np.linalg.norm(rows, axis=1, keepdims=True), 5, images=images, pool=30)
+    assert (found % 2 == np.arange(40)[:, None] % 2).all() and (found[:, 0] == np.arange(40)).all()
+    with pytest.raises(CoModError, match="too few|fewer"):
+        neighbourhoods(rows, 5, images=images, pool=41)
+
+
+class MeanColour(FeatureNetwork):
+    name, width, digest = "mean colour", 3, ""
+
+    def forward(self, images):
+        return images.float().mean(dim=(2, 3)) + 1, []
+
+
+def test_features_are_written_in_blocks_and_have_length_one(tmp_path, monkeypatch):
+    monkeypatch.setattr("comod_core.training.neighbourhoods.PICTURES", 5)
+    write_features(tmp_path / "instances.npy", pictures(), MeanColour())
+    found = np.load(tmp_path / "instances.npy", mmap_mode="r")
+    mean = pictures().mean(axis=(1, 2)) + 1
+    assert found.dtype == np.float16
+    np.testing.assert_allclose(found, mean / np.linalg.norm(mean, axis=1, keepdims=True), atol=1e-3)
+
+
+# ---- training ---------------------------------------------------------------------------------
+def test_hinge_by_hand():
+    real, fake = torch.tensor([[2.0], [0.0]]), torch.tensor([[-3.0], [0.5]])
+    assert losses.discriminator_hinge(real, fake).item() == pytest.approx(0.5 + 0.75)
+    assert losses.generator_hinge(fake).item() == pytest.approx(1.25)
+
+
+@pytest.mark.parametrize(("config", "r"), [(STYLE, 16), (BIG, 32)], ids=["stylegan2", "biggan"])
+def test_a_run_cut_in_two_gives_the_same_losses(config, r, tmp_path):
+    whole = run(config, tmp_path / "whole", r=r)
+    often = dataclasses.replace(config, snapshot_minutes=0.0)
+    first = run(often, tmp_path / "cut", stop=3, r=r)
+    assert len(first) == 3 and first + run(often, tmp_path / "cut", r=r) == whole
+
+
+def test_the_reals_are_neighbours_and_the_fakes_have_their_feature():
+    trainer = trainer_of(dataclasses.replace(STYLE, feature_noise=0.0))
+    part = trainer.recipe._part(trainer, 3, range(8))
+    at = trainer.pictures.indices(3, 8, range(8))
+    torch.testing.assert_close(part.feature, torch.from_numpy(features()[at].astype(np.float32)), atol=2e-3, rtol=0)
+    shown = ((part.real[:, :, 0, 0] + 1) * 127.5).round().numpy()
+    found = [np.abs(pictures()[:, 0, 0] - row).sum(axis=1).argmin() for row in shown]
+    assert [i // 6 for i in found] == [i // 6 for i in at] and found != at
+
+
+def test_noise_on_the_feature_has_the_stated_length():
+    plain, noisy = (trainer_of(dataclasses.replace(STYLE, feature_noise=x)) for x in (0.0, 0.3))
+    a, b = (t.recipe._part(t, 0, range(8)).feature for t in (plain, noisy))
+    torch.testing.assert_close(b.norm(dim=1), torch.ones(8))
+    assert (a * b).sum(dim=1).mean().item() == pytest.approx(1 / (1 + 0.3 ** 2) ** 0.5, abs=0.04)
+
+
+def test_it_learns_what_an_instance_looks_like():
+    """After a short run most samples have the colour of their own group; by chance one in four would."""
+    config = dataclasses.replace(STYLE, batch=16, style_mixing=0.0, noise_mode="none", r1_gamma=0.1, r1_interval=16,
+                                 network=dataclasses.replace(STYLE.network, resolution=8, channels=(16, 16)))
+    trainer = trainer_of(config, 8)
+    for _ in range(120):
+        trainer.run_step()
+    rows = torch.from_numpy(features()[::6].astype(np.float32))
+    with torch.no_grad():
+        images = trainer.ema.generate(torch.randn(GROUPS * 8, 8, generator=torch.Generator().manual_seed(0)),
+                                      rows.repeat_interleave(8, dim=0))
+    colours = images.mean(dim=(2, 3)).reshape(GROUPS, 8, 3)
+    groups = torch.from_numpy(pictures()[:, 0, 0].reshape(GROUPS, 6, 3).mean(axis=1)).float() / 127.5 - 1
+    nearest = (colours[:, :, None] - groups).norm(dim=-1).argmin(dim=-1)
+    assert (nearest == torch.arange(GROUPS)[:, None]).float().mean() > 0.6
+
+
+def test_the_mean_feature_is_the_origin():
+    trainer = trainer_of(STYLE)
+    mean = torch.from_numpy(features().astype(np.float32).mean(axis=0))[None]
+    for net in (trainer.generator, trainer.ema, trainer.discriminator):
+        assert net.mapping.feature(mean).abs().max() < 1e-4
+
+
+def test_without_instances_it_is_a_plain_stylegan2(tmp_path):
+    config = dataclasses.replace(STYLE, network=dataclasses.replace(STYLE.network, feature_size=0))
+    recipe = recipe_of(config)
+    assert recipe.beside == ()
+    trainer = Trainer(recipe, pictures())
+    assert set(trainer.run_step()) == {"D", "G", "R1"} and trainer.generator.w_avg.abs().sum() > 0
+    held = HeldOut(pictures())
+    assert recipe.grid(trainer.ema, held).shape == (8 * 16, 6 * 16, 3)
+
+
+def test_with_classes_the_label_is_that_of_the_picture_shown():
+    trainer = trainer_of(dataclasses.replace(STYLE, network=dataclasses.replace(STYLE.network, label_size=3)))
+    part = trainer.recipe._part(trainer, 0, range(8))
+    shown = ((part.real[:, :, 0, 0] + 1) * 127.5).round().numpy()
+    found = [int(np.abs(pictures()[:, 0, 0] - row).sum(axis=1).argmin()) % 3 for row in shown]
+    assert part.label.argmax(dim=1).tolist() == found
+    trainer.run_step()
+    bad = dataclasses.replace(STYLE, network=dataclasses.replace(STYLE.network, label_size=2))
+    with pytest.raises(CoModError, match="class 2"):
+        trainer_of(bad).run_step()
+
+
+@pytest.mark.parametrize("augment", ["diffaugment", "ada"])
+def test_parts_of_a_batch_add_up_to_the_whole(augment):
+    config = dataclasses.replace(STYLE, noise_mode="const", augment=augment, batch=16, learning_rate=0.002)
+    whole, parts = trainer_of(config), trainer_of(dataclasses.replace(config, accumulate=2))
+    for _ in range(3):
+        assert parts.run_step() == pytest.approx(whole.run_step(), rel=2e-3, abs=1e-4)
+
+
+def test_a_resumed_run_takes_the_new_learning_rates(tmp_path):
+    run(STYLE, tmp_path, stop=2)
+    changed = dataclasses.replace(STYLE, learning_rate=0.001, critic_rate=0.003)
+    trainer = trainer_of(changed)
+    trainer.restore(tmp_path / "snapshot.pt")
+    trainer.run_step()
+    assert trainer.g_optimizer.param_groups[0]["lr"] == 0.001
+    assert trainer.d_optimizer.param_groups[0]["lr"] == pytest.approx(0.003 * 4 / 5)
+
+
+# ---- what a run leaves behind -----------------------------------------------------------------
+@pytest.mark.parametrize(("config", "r"), [(STYLE, 16), (BIG, 32)], ids=["stylegan2", "biggan"])
+def test_export_gives_the_averaged_pictures(config, r, tmp_path):
+    trainer = trainer_of(config, r)
+    for _ in range(3):
+        trainer.run_step()
+    trainer.save(tmp_path / "snapshot.pt")
+    model = export(tmp_path / "snapshot.pt", tmp_path / "model.safetensors", {"name": "tiny", "licence": "none"})
+    net = load_model(model)
+    assert net.feature_size == WIDTH and net.info.name == "tiny"
+    z, feature = torch.randn(2, net.z_dim), torch.from_numpy(features()[:2].astype(np.float32))
+    with torch.no_grad():
+        torch.testing.assert_close(net.generate(z, feature), trainer.ema.generate(z, feature), rtol=1e-4, atol=1e-4)
+    sample, = generate(net, [3], feature[0])
+    assert sample.image.shape == (1, 3, r, r)
+
+
+@pytest.mark.parametrize(("config", "r"), [(STYLE, 16), (BIG, 32)], ids=["stylegan2", "biggan"])
+def test_grid_and_measure(config, r):
+    held, trainer = HeldOut(pictures(r), beside()), trainer_of(config, r)
+    grid = trainer.recipe.grid(trainer.ema, held)
+    assert grid.dtype == torch.uint8 and grid.shape == (8 * r, 7 * r, 3)
+    assert torch.equal(grid[:r, :r], held.images[0].permute(1, 2, 0))
+    assert not torch.equal(grid[:r, r:2 * r], grid[:r, 2 * r:3 * r])
+    assert torch.equal(grid, trainer.recipe.grid(trainer.ema, held))
+    held.features = None
+    assert trainer.recipe.measure(trainer.ema, held) == {}
+
+
+@pytest.mark.parametrize("name", ["instance", "instance-biggan"])
+@pytest.mark.parametrize("paper", [False, True])
+def test_presets_make_networks(name, paper):
+    config = RECIPES[name].preset(64, 1000, paper=paper)
+    assert config_from_json(config.to_json()) == config and config.augment == "diffaugment"
+    assert recipe_of(config).beside == ("instances",)
+    if not paper:
+        networks = RECIPES[name].networks(config)
+        size = sum(p.numel() * 4 for net in networks for p in net.parameters())
+        assert size < 20e6
+        assert RECIPES[name].facts(config) == {"features": "lite0"}
+
+
+def test_bad_input(tmp_path):
+    with pytest.raises(CoModError, match=r"instances\.npy"):
+        Trainer(recipe_of(STYLE), pictures())
+    with pytest.raises(CoModError, match="shape"):
+        Trainer(recipe_of(STYLE), pictures(), beside={"instances": features()[:, :5]})
+    with pytest.raises(CoModError, match="24 instances|fewer"):
+        trainer_of(dataclasses.replace(STYLE, neighbours=25))
+    with pytest.raises(CoModError, match="colour_pool"):
+        InstanceConfig(neighbours=5, colour_pool=4)
+    with pytest.raises(CoModError, match="critic_steps"):
+        InstanceConfig(critic_steps=0)
