@@ -46,6 +46,9 @@ def evaluate(
                                         min=16)] = None,
     device: options.Device = None, dtype: options.DType = None,
     overwrite: Annotated[bool, _option("Measure everything anew.", RUN, "--overwrite")] = False,
+    engine: Annotated[str, _option("local, or ray: through Ray Data, on the cluster that RAY_ADDRESS names, else here.",
+                                   RUN)] = "local",
+    workers: Annotated[int, _option("Processes of --engine ray.", RUN, min=1)] = 2,
 ) -> None:
     """Measure a completion model: P-IDS, U-IDS, FD, KID, precision and recall, diversity, pixel errors.
 
@@ -53,6 +56,7 @@ def evaluate(
     run that was stopped goes on where it was. The same command gives the same numbers; docs/evaluation.md explains
     them.
     """
+    from ..evaluation.engines import ENGINES, Local, Ray
     from ..evaluation.gallery import cases
     from ..evaluation.protocol import Protocol
     from ..evaluation.report import check_packages, write_report
@@ -61,6 +65,8 @@ def evaluate(
 
     protocol = Protocol(numbers("--holes", holes), numbers("--psi", psi), seed, count, pairs, raw)
     check_packages()
+    if engine not in ENGINES:
+        raise CoModError(f"--engine {engine}: there are {', '.join(ENGINES)}.")
     place = best_device(device)
     with library_log():
         completer, network = _completer(model, place, dtype, size, raw), _features(features, place)
@@ -69,7 +75,8 @@ def evaluate(
         line = bar.add_task(pictures.title, total=None)
         with _stoppable():
             result = evaluate(completer, network, pictures, protocol, folder,
-                              lambda done, total: bar.update(line, completed=done, total=total), overwrite)
+                              lambda done, total: bar.update(line, completed=done, total=total), overwrite,
+                              Ray(workers) if engine == "ray" else Local())
             write_report(folder, result, cases(completer, pictures, result["examples"], protocol))
     for text in result["warnings"]:
         warn(text)

@@ -4,7 +4,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
@@ -17,7 +17,7 @@ from ..errors import CoModError
 from ..files import atomic_write
 from ..metrics.discriminative import few_pairs
 from ..metrics.networks import FeatureNetwork
-from .measure import measure
+from .engines import Local, Ray, Work
 from .pictures import chunks
 from .protocol import Protocol
 from .scores import NEIGHBOURS, examples, rows
@@ -27,30 +27,36 @@ Progress = Callable[[int, int], None]
 
 
 def evaluate(completer, features: FeatureNetwork, pictures, protocol: Protocol, out: Path,
-             progress: Progress | None = None, fresh: bool = False) -> dict:
+             progress: Progress | None = None, fresh: bool = False, engine: Local | Ray | None = None) -> dict:
     """Measure `completer` on `pictures` and write OUT/result.json and OUT/features/*.safetensors; returns the result.
 
     completer: `completers.Network` or `Filler`. pictures: `pictures.FilePictures` or `ArrayPictures`. A chunk that was
-    measured before with the same settings is not measured again, unless `fresh`. Memory holds one chunk of pictures,
-    then the features of one psi. progress(done, total) counts holes. Equal arguments give an equal file on the
-    same machine. Raises CoModError when fewer than two pictures can be read.
+    measured before with the same settings is not measured again, unless `fresh`. Memory holds one chunk of pictures
+    (`engines.Ray`: a few a worker), then the features of one psi. progress(done, total) counts holes. Equal arguments
+    give an equal file on the same machine. Raises CoModError when fewer than two pictures can be read.
     """
     out, shards, skipped = Path(out), Shards(Path(out) / "features"), {}
     if out.exists() and not out.is_dir():
         raise CoModError(f"--out {out} is a file: give a folder.")
     total = min(protocol.count or len(pictures.names), len(pictures.names)) * len(protocol.bins)
-    settings = _settings(completer, features, protocol)
+    settings, step = _settings(completer, features, protocol), _counter(progress, total)
     digest, names, places, paths = hashlib.sha256(), [], [], []
-    for chunk in chunks(pictures, completer.size, protocol.seed, protocol.count, skipped):
-        own = settings | {"first": chunk.first, "names": chunk.names, "pictures": chunk.digest}
-        path, done = shards.path(own), len(names) * len(protocol.bins)
-        if fresh or not shards.whole(path):
-            arrays = measure(completer, features, chunk, protocol, _counter(progress, done, total))
-            shards.save(path, arrays, own)
-        digest.update(chunk.images.numpy().tobytes())
-        names, places, paths = names + chunk.names, places + chunk.places, [*paths, path]
-        if progress:
-            progress(len(names) * len(protocol.bins), total)
+
+    def missing() -> Iterator[Work]:
+        for chunk in chunks(pictures, completer.size, protocol.seed, protocol.count, skipped):
+            own = settings | {"first": chunk.first, "names": chunk.names, "pictures": chunk.digest}
+            path = shards.path(own)
+            digest.update(chunk.images.numpy().tobytes())
+            names.extend(chunk.names)
+            places.extend(chunk.places)
+            paths.append(path)
+            if fresh or not shards.whole(path):
+                yield Work(chunk, own, path)
+            else:
+                step(len(chunk.names) * len(protocol.bins))
+
+    for work, arrays in (engine or Local())(missing(), completer, features, protocol, step):
+        shards.save(work.path, arrays, work.settings)
     if len(names) < 2:
         raise CoModError(f"{pictures.title}: {len(names)} pictures could be read; an evaluation needs at least 2.")
     result = {"protocol": settings | _facts(completer, pictures, names, digest.hexdigest(), protocol),
@@ -105,13 +111,15 @@ def _warnings(pictures, names: list[str], skipped: dict[str, str], protocol: Pro
     return found
 
 
-def _counter(progress: Progress | None, done: int, total: int) -> Callable[[], None]:
-    """A function that counts on from `done`."""
-    steps = iter(range(done + 1, total + 1))
+def _counter(progress: Progress | None, total: int) -> Callable[..., None]:
+    """A function that counts on, by 1 or as much as it is told."""
+    done = 0
 
-    def step() -> None:
+    def step(more: int = 1) -> None:
+        nonlocal done
+        done += more
         if progress:
-            progress(next(steps), total)
+            progress(done, total)
 
     return step
 

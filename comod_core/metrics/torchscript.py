@@ -1,6 +1,7 @@
 """A user's own feature network: a TorchScript file."""
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import torch
@@ -35,6 +36,16 @@ class TorchScript(FeatureNetwork):
             raise CoModError(f"{path}: cannot take uint8 pictures [N,3,H,W] "
                              f"({str(error).strip().splitlines()[-1]}).") from error
         self.width = found.shape[1]
+
+    def __getstate__(self) -> dict:
+        """For other processes: the program goes along as the bytes of its file."""
+        stream = io.BytesIO()
+        torch.jit.save(self.module, stream)
+        return vars(self) | {"module": stream.getvalue()}
+
+    def __setstate__(self, state: dict) -> None:
+        vars(self).update(state)
+        self.module = torch.jit.load(io.BytesIO(state["module"]), map_location=self.device).eval()
 
     def forward(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
         found = self.module(images, **self.options)
