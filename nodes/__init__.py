@@ -3,12 +3,14 @@ from __future__ import annotations
 
 from ._api import ComfyExtension, io
 from .completion import CoModulate, Complete, Encode
+from .instance_text import InstanceText
 from .instances import (
     InstanceCondition,
     InstanceEncode,
     InstanceInterpolate,
     InstanceNeighbours,
     InstanceRank,
+    InstanceStored,
 )
 from .latents import PsiSweep, SampleLatents, Truncate
 from .masks import MaskBox, MaskEdit, MaskFreeForm, Outpaint
@@ -23,7 +25,8 @@ NODES: list[type[io.ComfyNode]] = [
     MaskFreeForm, MaskBox, Outpaint, MaskEdit,
     StyleMapEncode, StyleMapSample, StyleMapBlend, StyleMapTransplant, StyleMapMix, StyleMapDirection, StyleMapMove,
     StyleMapDecode, StyleMapInterpolate,
-    InstanceEncode, InstanceCondition, InstanceRank, InstanceInterpolate, InstanceNeighbours,
+    InstanceEncode, InstanceCondition, InstanceRank, InstanceInterpolate, InstanceNeighbours, InstanceStored,
+    InstanceText,
     ExamplePicture, ImageGrid,
 ]
 

@@ -44,6 +44,13 @@ def psi_input():
                                   "Truncation of a StyleGAN2, the spread of z of a BigGAN.")
 
 
+def stored_input():
+    names = list(instance_files()) or [NO_FILE]
+    return io.Combo.Input("instances", options=names, default=names[0],
+                          tooltip="A file of features in models/comod/instances: CoMod's .safetensors, or IC-GAN's "
+                                  "instance_features.npy. Press R to refresh the list.")
+
+
 class InstanceEncode(io.ComfyNode):
     """Picture -> instance feature."""
 
@@ -127,17 +134,20 @@ class InstanceInterpolate(io.ComfyNode):
                 psi_input(), inputs.noise_mode(), label_input(),
                 instance_input(tooltip="Where the way begins; of several the first.", optional=True),
                 instance_input("target", "Where it ends; of several the first.", optional=True),
+                io.Int.Input("end_label", default=-1, min=-1, max=100_000, optional=True,
+                             tooltip="Class at the end of the way, for networks that have classes; -1 keeps the "
+                                     "first."),
             ],
             outputs=[io.Image.Output("between", display_name="images", tooltip="The pictures in order.")],
         )
 
     @classmethod
     def execute(cls, model, seed, end_seed=-1, frames=16, psi=1.0, noise_mode="const", label=-1, instance=None,
-                target=None):
-        network, label = generator(model), class_of(label)
+                target=None, end_label=-1):
+        network, labels = generator(model), (class_of(label), class_of(label if end_label < 0 else end_label))
         ends = tuple(None if one is None else one.features[0] for one in (instance, target))
         samples = generation.interpolate(network, frames, ends, (seed, seed if end_seed < 0 else end_seed),
-                                         (label, label), psi=psi, noise_mode=noise_mode, progress=host.progress())
+                                         labels, psi=psi, noise_mode=noise_mode, progress=host.progress())
         return io.NodeOutput(as_images(samples))
 
 
@@ -146,7 +156,6 @@ class InstanceNeighbours(io.ComfyNode):
 
     @classmethod
     def define_schema(cls):
-        names = list(instance_files()) or [NO_FILE]
         return io.Schema(
             node_id="CoModInstanceNeighbours",
             display_name="CoMod Instance Neighbours",
@@ -154,9 +163,7 @@ class InstanceNeighbours(io.ComfyNode):
             description="The stored instances that are nearest to an instance: to see what the model takes for alike, "
                         "or to generate from pictures that it was trained on.",
             inputs=[
-                io.Combo.Input("instances", options=names, default=names[0],
-                               tooltip="A file of features in models/comod/instances: CoMod's .safetensors, or "
-                                       "IC-GAN's instance_features.npy. Press R to refresh the list."),
+                stored_input(),
                 io.Int.Input("count", default=5, min=1, max=1024, tooltip="Number of neighbours of each instance."),
                 instance_input(tooltip="The instance whose neighbours are looked for."),
             ],
@@ -174,10 +181,7 @@ class InstanceNeighbours(io.ComfyNode):
 
     @classmethod
     def execute(cls, instances, count, instance):
-        path = instance_files().get(instances)
-        if path is None:
-            raise CoModError(missing_file(instances))
-        many = stored.open_instances(path)
+        many = opened(instances)
         if instance.extractor and many.extractor and instance.extractor != many.extractor:
             raise CoModError(f"{instances} holds features of {many.extractor}, the instance is of "
                              f"{instance.extractor}: encode it with the same extractor.")
@@ -186,6 +190,45 @@ class InstanceNeighbours(io.ComfyNode):
         features = torch.stack([many.feature(int(i)) for i in at.flat])
         return io.NodeOutput(InstanceFeatures(features, many.extractor or instance.extractor, many.digest),
                              "\n".join(lines))
+
+
+class InstanceStored(io.ComfyNode):
+    """A file of instances and a number -> that instance."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="CoModInstanceStored",
+            display_name="CoMod Stored Instance",
+            category=CATEGORY,
+            description="Takes instances from a file by their number: to generate in the look of pictures that the "
+                        "model was trained on, without having them.",
+            inputs=[
+                stored_input(),
+                io.Int.Input("number", default=0, min=0, max=2 ** 31 - 1,
+                             tooltip="Number of the first instance in the file, from 0, as CoMod Instance Neighbours "
+                                     "lists them."),
+                io.Int.Input("count", default=1, min=1, max=1024, tooltip="Number of instances, this one and those "
+                                                                         "that follow it."),
+            ],
+            outputs=[
+                Instance.Output("stored", display_name="instance", tooltip="The instances' features."),
+                io.String.Output("list", display_name="list", tooltip="Number and name of each, a line each."),
+            ],
+        )
+
+    @classmethod
+    def validate_inputs(cls, instances):
+        return True if instances in instance_files() else missing_file(instances)
+
+    @classmethod
+    def execute(cls, instances, number, count=1):
+        many = opened(instances)
+        numbers = range(number, min(number + count, len(many)))
+        if not numbers:
+            raise CoModError(f"{instances} has {len(many)} instances: give a number from 0 to {len(many) - 1}.")
+        return io.NodeOutput(InstanceFeatures(torch.stack([many.feature(i) for i in numbers]), many.extractor,
+                                              many.digest), "\n".join(f"{i} {many.names[i]}" for i in numbers))
 
 
 class InstanceRank(io.ComfyNode):
@@ -261,6 +304,14 @@ def instance_files() -> dict[str, Path]:
     found = {path.relative_to(folder / FOLDER).as_posix(): path for folder in reversed(host.model_folders())
              for path in (folder / FOLDER).rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file()}
     return dict(sorted(found.items()))
+
+
+def opened(name: str) -> stored.Instances:
+    """The instances of a listed file. Raises CoModError for any other name."""
+    path = instance_files().get(name)
+    if path is None:
+        raise CoModError(missing_file(name))
+    return stored.open_instances(path)
 
 
 def missing_file(name: str) -> str:

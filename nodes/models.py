@@ -13,17 +13,17 @@ from .host import host
 from .sockets import Model
 
 PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+OTHER_FOLDERS = ("instances", "clip")       # of models/comod: features of pictures, networks that are no models of ours
 
 
 def built_in_models() -> list[str]:
     """Names of the models that ship with the pack."""
     return [entry.name for entry in MODELS if entry.built_in]
 
-
 def model_names() -> list[str]:
-    """What the loader offers: built-in names, then the files in models/comod but those of stored instances."""
+    """What the loader offers: built-in names, then the files in models/comod that are no features and no CLIP."""
     names = built_in_models()
-    found = [name for name in host.model_files() if Path(name).parts[0] != "instances"]  # features, no models
+    found = [name for name in host.model_files() if Path(name).parts[0] not in OTHER_FOLDERS]
     return names + [name for name in found if name not in names]
 
 

@@ -1,16 +1,22 @@
 """`comod instance`: index, neighbours, generate; the pictures are the core's."""
 from __future__ import annotations
 
+import sys
+
+import fake_clip
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from comod_core.checkpoints.store import save_networks
 from comod_core.cli import main
 from comod_core.images import open_picture, save_picture
-from comod_core.instances import generation
+from comod_core.instances import generation, text
+from comod_core.instances.clip import load_clip
 from comod_core.instances.extractors import encode, load_extractor
 from comod_core.instances.stored import Instances, open_instances, save_instances
+from comod_core.instances.text import guide
 from comod_core.loading import load_model
 from comod_core.networks import StyleGAN2Config, StyleGAN2Generator
 
@@ -89,10 +95,77 @@ def test_keep_ranks(indexed, model, tmp_path, capsys):
     assert {path.name for path in (tmp_path / "out").iterdir()} == {f"seed{sample.seed}.png" for sample in best}
 
 
+def test_classes_are_swapped(tmp_path, capsys):
+    torch.manual_seed(0)
+    net = StyleGAN2Generator(StyleGAN2Config(16, (12, 10, 8), 8, 12, label_size=9, mapping_layers=2)).eval()
+    file = save_networks(tmp_path / "classes.safetensors", {"generator": net}, {})
+    assert main(["instance", "generate", str(file), "--seeds", "4", "--label", "2,7-8", "--out", str(tmp_path / "out"),
+                 "--device", "cpu"]) == 0
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {f"seed4-class{label}.png" for label in (2, 7, 8)}
+    for label, sample in zip((2, 7, 8), generation.swap_class(load_model(file), 4, None, [2, 7, 8]), strict=True):
+        saved = open_picture(tmp_path / "out" / f"seed4-class{label}.png").image
+        assert (saved - sample.image).abs().max() <= 1.01 / 255
+    assert main(["instance", "generate", str(file), "--label", "some", "--device", "cpu"]) == 1
+    assert "--label 'some'" in capsys.readouterr().err
+
+
+def test_the_way_from_one_look_to_another(photos, indexed, model, tmp_path, capsys):
+    ends = ["--from", str(photos / "a.png"), "--to", f"{indexed}:3", "--frames", "4", "--device", "cpu"]
+    assert main(["instance", "interpolate", str(model), str(tmp_path / "way"), *ends, "--end-seed", "5"]) == 0
+    looks = tuple(open_instances(indexed).feature(number) for number in (0, 3))
+    frames = generation.interpolate(load_model(model), 4, looks, (1, 5))
+    for number, frame in enumerate(frames):
+        saved = open_picture(tmp_path / "way" / f"{number:04d}.png").image
+        assert (saved - frame.image).abs().max() <= 1.01 / 255
+    assert main(["instance", "interpolate", str(model), str(tmp_path / "way.gif"), *ends, "--back"]) == 0
+    assert "4 frames" in capsys.readouterr().out
+    with Image.open(tmp_path / "way.gif") as film:
+        assert film.n_frames == 6 and film.size == (16, 16)
+    assert main(["instance", "interpolate", str(model), str(tmp_path / "way.gif"), *ends]) == 1
+    assert "--overwrite" in capsys.readouterr().err
+    assert main(["instance", "interpolate", str(model), str(tmp_path / "x.gif"), "--from", "absent.png"]) == 1
+    assert "no such picture" in capsys.readouterr().err
+
+
+def test_pictures_that_fit_a_text(photos, indexed, model, tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "open_clip", fake_clip.stand_in())
+    torch.manual_seed(0)
+    torch.save(fake_clip.Tiny().state_dict(), tmp_path / "Tiny.pt")
+    words = ["instance", "text", str(model), "a hat", "--clip", str(tmp_path / "Tiny.pt"), "--stored", f"{indexed}:3",
+             "--seeds", "2,3", "--steps", "5", "--device", "cpu", "--out", str(tmp_path / "out")]
+    assert main(words) == 0
+    printed = capsys.readouterr().err
+    for seed in (2, 3):
+        *_, best = guide(load_model(model), load_clip(tmp_path / "Tiny.pt"), "a hat", seed,
+                         open_instances(indexed).feature(3), steps=5)
+        assert (open_picture(tmp_path / "out" / f"seed{seed}.png").image - best.image).abs().max() <= 1.01 / 255
+        assert f"{best.before:.4f} before, {best.similarity:.4f} after 5 steps" in printed
+    assert main(words) == 1 and "--overwrite" in capsys.readouterr().err
+    assert main([*words[:4], "--clip", "absent.pt", "--device", "cpu"]) == 1
+    assert "no such file of a CLIP's weights" in capsys.readouterr().err
+
+
+def test_ctrl_c_writes_the_best_so_far(indexed, model, tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "open_clip", fake_clip.stand_in())
+    torch.save(fake_clip.Tiny().state_dict(), tmp_path / "Tiny.pt")
+
+    def pressed(*arguments, **settings):
+        states = guide(*arguments, **settings)
+        yield next(states)
+        yield next(states)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(text, "guide", pressed)
+    assert main(["instance", "text", str(model), "a hat", "--clip", str(tmp_path / "Tiny.pt"), "--stored",
+                 f"{indexed}:3", "--seeds", "2,3", "--device", "cpu", "--out", str(tmp_path / "out")]) == 130
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["seed2.png"]
+    assert "after 1 steps" in capsys.readouterr().err
+
+
 def test_wrong_usage_is_named(photos, indexed, model, tmp_path, capsys):
     unnamed = save_instances(tmp_path / "unnamed.safetensors", Instances(np.eye(3), list("abc")))
     out = ["--out", str(tmp_path / "out"), "--device", "cpu"]
-    for words, text in (
+    for words, said in (
             (["generate", str(model), *out], "give its feature"),
             (["generate", str(model), "--keep", "2", *out], "--keep measures"),
             (["generate", str(model), "--stored", str(indexed), *out], "the instance's number"),
@@ -105,5 +178,5 @@ def test_wrong_usage_is_named(photos, indexed, model, tmp_path, capsys):
             (["index", str(photos), str(tmp_path / "x.npy")], "ends in .safetensors"),
             (["index", str(photos), str(tmp_path / "x.safetensors"), "--extractor", "vgg"], "neither a file nor")):
         assert main(["instance", *words]) == 1
-        assert text in capsys.readouterr().err, words
+        assert said in capsys.readouterr().err, words
     assert not (tmp_path / "out").exists()

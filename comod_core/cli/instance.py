@@ -7,12 +7,12 @@ from typing import Annotated, Literal
 import typer
 
 from ..errors import CoModError
+from . import instance_parts as parts
 from . import options
+from .instance_text import text
+from .instance_ways import interpolate
 from .report import out, paragraphs, printable, progress_bar, warn
 
-Extractor = Annotated[str | None, typer.Option(
-    "--extractor", metavar="NAME|FILE", help="lite0, swav, supervised, or a ResNet-50's weights. It has to be the one "
-    "that the model was trained with.")]
 Stored = Annotated[Path, typer.Argument(metavar="INSTANCES", help="A file of comod instance index, or IC-GAN's "
                                         "*_instance_features.npy.")]
 
@@ -21,7 +21,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands to the app, below `instance`."""
     group = typer.Typer(name="instance", no_args_is_help=True,
                         help="Generate pictures in the look of an instance (IC-GAN, StyleGAN2).")
-    for command in (index, neighbours, generate):
+    for command in (index, neighbours, generate, interpolate, text):
         group.command(command.__name__, no_args_is_help=True, help=paragraphs(command))(command)
     app.add_typer(group)
 
@@ -30,7 +30,7 @@ def index(
     source: options.Source,
     target: Annotated[Path, typer.Argument(metavar="INSTANCES.safetensors", help="The file to write; its index goes "
                                            "beside it, with .json.")],
-    extractor: Extractor = "lite0",
+    extractor: parts.Extractor = "lite0",
     dtype: Annotated[Literal["float32", "float16"], typer.Option(help="float16 takes half the space.")] = "float32",
     device: options.Device = None,
     overwrite: options.Overwrite = False,
@@ -64,7 +64,7 @@ def neighbours(
     source: Annotated[Path, typer.Argument(metavar="IMAGE", help="The picture whose neighbours are looked for.")],
     stored: Stored,
     count: Annotated[int, typer.Option("--count", "-k", help="How many.", min=1)] = 5,
-    extractor: Extractor = None,
+    extractor: parts.Extractor = None,
     sheet: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write a contact sheet of the picture and its "
                                                "neighbours.")] = None,
     pictures: Annotated[Path | None, typer.Option(metavar="DIR", help="For the sheet: the folder that was "
@@ -82,7 +82,7 @@ def neighbours(
     from ..instances.stored import open_instances
 
     many, picture = open_instances(stored), open_picture(source).image
-    feature = _encoded(picture, extractor or _named(many, stored), device)
+    feature = parts.encoded(picture, extractor or _named(many, stored), device)
     cosines, numbers = (found[0] for found in exact(many, feature, count))
     for cosine, number in zip(cosines, numbers, strict=True):
         out().print(printable(f"{cosine:.4f}  {number}  {many.names[number]}"), markup=False)
@@ -91,16 +91,16 @@ def neighbours(
 
 
 def generate(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="A BigGAN or StyleGAN2: file, folder or name.")],
-    image: Annotated[Path | None, typer.Option("--instance", metavar="IMAGE", help="The picture to generate in the "
-                                               "look of.")] = None,
-    stored: Annotated[str | None, typer.Option(metavar="INSTANCES:NUMBER", help="Instead: a stored instance.")] = None,
-    extractor: Extractor = None,
+    model: parts.Model,
+    image: parts.Image = None,
+    stored: parts.StoredOne = None,
+    extractor: parts.Extractor = None,
     seeds: options.Seeds = "1-8",
     keep: Annotated[int | None, typer.Option(help="Keep so many of the seeds, those nearest to the instance.",
                                              min=1)] = None,
     psi: options.Psi = 1.0,
-    label: Annotated[int | None, typer.Option(help="Class, for models that have classes.", min=0)] = None,
+    label: Annotated[str | None, typer.Option(metavar="CLASSES", help="Class, for models that have classes; of several "
+                                              "such as 207,281-285 each seed is generated as each.")] = None,
     noise_mode: options.NoiseMode = "const",
     device: options.Device = None,
     dtype: options.DType = None,
@@ -109,76 +109,39 @@ def generate(
 ) -> None:
     """Generate a picture a seed, in the look of an instance where the model takes one. Results are called seedN.png.
 
-    By itself the extractor is the one that the model's file names. A plain StyleGAN2 takes no instance.
+    By itself the extractor is the one that the model's file names. A plain StyleGAN2 takes no instance. With several
+    classes the results are called seedN-classL.png.
     """
-    if image and stored:
-        raise CoModError("--instance and --stored are two ways to say the same: give one.")
-    import torch
-
     from ..images import save_picture
     from ..instances import generation
-    from ..loading import load_model
-    from .runs import best_device
     from .seeds import parse_seeds
 
-    wanted = parse_seeds(seeds)
-    net = load_model(model, best_device(device), getattr(torch, dtype) if dtype else None)
-    generation.check_generator(net)
+    wanted, labels = parse_seeds(seeds), [None] if label is None else parse_seeds(label, "--label")
+    net = parts.generator(model, device, dtype)
     spec = extractor or net.info.features
-    feature = _instance(image, stored, spec, device)
+    feature = parts.feature(image, stored, spec, device)
     settings = {"psi": psi, "noise_mode": noise_mode}
     with progress_bar() as bar:
-        task = bar.add_task("generating", total=len(wanted))
-        settings["progress"] = lambda done, *_: bar.update(task, completed=done)
-        if keep is None:
-            samples = generation.generate(net, wanted, feature, label, **settings)
-        else:
-            measure = _extractor(spec, device)
-            samples = generation.rank(net, wanted, _required(feature), measure, keep, label, **settings)
-        for sample in samples:
-            path = folder / f"seed{sample.seed}.png"
-            if path.exists() and not overwrite:
-                raise CoModError(f"{path} exists. Give another --out, or replace it with --overwrite.")
-            save_picture(path, sample.image)
-            distance = "" if sample.distance is None else f"  distance {sample.distance:.4f}"
-            bar.console.print(printable(f"{path}{distance}"), markup=False)
-
-
-def _instance(image: Path | None, stored: str | None, spec: str, device: str | None):
-    """The feature that the options name, or None."""
-    if image:
-        from ..images import open_picture
-
-        return _encoded(open_picture(image).image, spec, device)
-    if not stored:
-        return None
-    from ..instances.stored import open_instances
-
-    path, _, number = stored.rpartition(":")
-    if not path or not number.isdecimal():
-        raise CoModError(f"--stored {stored!r}: write the file and the instance's number, such as few.safetensors:12.")
-    return open_instances(path).feature(int(number))
+        task = bar.add_task("generating", total=len(wanted) * len(labels))
+        settings["progress"] = lambda *_: bar.advance(task)
+        for one in labels:
+            if keep is None:
+                samples = generation.generate(net, wanted, feature, one, **settings)
+            else:
+                measure = parts.extractor_of(spec, device)
+                samples = generation.rank(net, wanted, _required(feature), measure, keep, one, **settings)
+            for sample in samples:
+                of_class = f"-class{one}" if len(labels) > 1 else ""
+                distance = "" if sample.distance is None else f"  distance {sample.distance:.4f}"
+                path = parts.new_file(folder / f"seed{sample.seed}{of_class}.png", overwrite)
+                save_picture(path, sample.image)
+                bar.console.print(printable(f"{path}{distance}"), markup=False)
 
 
 def _required(feature):
     if feature is None:
         raise CoModError("--keep measures the distance to an instance: give --instance or --stored.")
     return feature
-
-
-def _extractor(spec: str, device: str | None):
-    if not spec:
-        raise CoModError("the file does not say which extractor its features come from: give --extractor.")
-    from ..instances.extractors import load_extractor
-    from .runs import best_device
-
-    return load_extractor(spec, best_device(device))
-
-
-def _encoded(picture, spec: str, device: str | None):
-    from ..instances.extractors import encode
-
-    return encode(_extractor(spec, device), picture)[0]
 
 
 def _named(many, path: Path) -> str:

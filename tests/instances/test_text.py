@@ -3,10 +3,10 @@ import builtins
 import json
 import re
 import sys
-import types
 
 import pytest
 import torch
+from fake_clip import SIZE, Tiny, stand_in, tokens
 
 from comod_core.errors import CoModError
 from comod_core.instances import clip as clips
@@ -16,30 +16,6 @@ from comod_core.instances.generation import generate, unit
 from comod_core.instances.text import guide
 from comod_core.networks.biggan import BigGANConfig, BigGANGenerator, initialise
 from comod_core.networks.stylegan2 import StyleGAN2Config, StyleGAN2Generator
-
-SIZE = 16
-
-
-class Tiny(torch.nn.Module):
-    """A CLIP of random weights with open_clip's methods: letters and pixels, each through one layer."""
-
-    def __init__(self):
-        super().__init__()
-        self.letters = torch.nn.Embedding(128, 8)
-        self.pixels = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 4, 4), torch.nn.GELU(), torch.nn.Flatten(),
-                                          torch.nn.Linear(8 * (SIZE // 4) ** 2, 8))
-        self.seen = []
-
-    def encode_text(self, tokens):
-        return self.letters(tokens).sum(dim=1)
-
-    def encode_image(self, images):
-        self.seen.append(images.shape)
-        return self.pixels(images)
-
-
-def tokens(text):
-    return torch.tensor([[ord(letter) % 128 for letter in one.ljust(20)] for one in text])
 
 
 @pytest.fixture
@@ -160,19 +136,7 @@ def test_architecture_from_the_file_s_name():
 
 @pytest.fixture
 def open_clip(monkeypatch):
-    """A stand-in for open_clip's functions that the loader calls."""
-    module = types.ModuleType("open_clip")
-
-    def create_model(name, pretrained, device, weights_only):
-        assert weights_only is True
-        model = Tiny().to(device)
-        model.load_state_dict(torch.load(pretrained, weights_only=True))
-        model.visual = types.SimpleNamespace(image_size=(SIZE, SIZE), image_mean=(0.5,) * 3, image_std=(0.25,) * 3)
-        return model
-
-    module.create_model, module.list_models = create_model, lambda: ["ViT-B-32", "Tiny"]
-    module.get_tokenizer = lambda name: tokens
-    monkeypatch.setitem(sys.modules, "open_clip", module)
+    monkeypatch.setitem(sys.modules, "open_clip", stand_in())
 
 
 def test_loading_a_file(open_clip, clip, tmp_path):

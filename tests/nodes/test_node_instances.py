@@ -1,7 +1,9 @@
 """Instances through the nodes: the pixels are the core's, files are found, wrong connections say so."""
 import shutil
+import sys
 from pathlib import Path
 
+import fake_clip
 import numpy as np
 import pytest
 import torch
@@ -116,6 +118,47 @@ def test_neighbours_of_a_file(nodes, pack, folder, one, encoded):
         assert text.splitlines()[0] == first and found.features.shape == (3, 1280) and found.extractor == "lite0"
         torch.testing.assert_close(found.features[0], encoded.features[0], atol=1e-5, rtol=1e-4)
     assert not any(name.startswith("sub") or "instances" in name for name in pack("nodes.models").model_names())
+
+
+def test_stored_instances_by_number(nodes, pack, folder, encoded):
+    stored, node = pack("comod_core.instances.stored"), nodes["CoModInstanceStored"]
+    rows = np.concatenate([np.random.default_rng(0).normal(size=(6, 1280)), encoded.features.numpy()])
+    names = [f"{i}.png" for i in range(8)]
+    stored.save_instances(folder / "a.safetensors", stored.Instances(rows, names, None, "lite0"))
+    assert node.validate_inputs("a.safetensors") is True and str(folder) in node.validate_inputs("b.safetensors")
+    found, text = node.execute("a.safetensors", 6, 9).result
+    torch.testing.assert_close(found.features, encoded.features, atol=1e-5, rtol=1e-4)
+    assert text == "6 6.png\n7 7.png" and found.extractor == "lite0"
+    with pytest.raises(pack("comod_core.errors").CoModError, match="has 8 instances: give a number from 0 to 7"):
+        node.execute("a.safetensors", 8)
+
+
+def test_the_class_changes_on_the_way(nodes, pack, generation, image):
+    networks = pack("comod_core.networks")
+    config = networks.StyleGAN2Config(16, (12, 10, 8), 8, 12, label_size=3)
+    net = networks.StyleGAN2Generator(config).eval().requires_grad_(False)
+    found = nodes["CoModInstanceInterpolate"].execute(pack("nodes.host").host.wrap(net), 3, frames=3, label=0,
+                                                      end_label=2)[0]
+    assert torch.equal(found, image(generation.interpolate(net, 3, (None, None), (3, 3), (0, 2))))
+
+
+def test_guided_by_a_text(nodes, pack, model, network, folder, one, monkeypatch):
+    monkeypatch.setitem(sys.modules, "open_clip", fake_clip.stand_in())
+    node, clips = nodes["CoModInstanceText"], folder.parent / "clip"
+    assert str(clips) in node.validate_inputs("none")
+    with pytest.raises(pack("comod_core.errors").CoModError, match="there is no CLIP 'none'"):
+        node.execute(model, "hat", "none", 1)
+    clips.mkdir()
+    torch.manual_seed(0)
+    torch.save(fake_clip.Tiny().state_dict(), clips / "Tiny-a.pt")
+    assert node.define_schema().inputs[2].options == ["Tiny-a.pt"] and node.validate_inputs("Tiny-a.pt") is True
+    assert not any("clip" in name for name in pack("nodes.models").model_names())
+    with torch.inference_mode():
+        found, moved, text = node.execute(model, "hat", "Tiny-a.pt", 1, 8, stay=0.0, instance=one).result
+    judge = pack("comod_core.instances.clip").load_clip(clips / "Tiny-a.pt")
+    *_, best = pack("comod_core.instances.text").guide(network, judge, "hat", 1, one.features[0], steps=8, stay=0.0)
+    assert torch.equal(found, pack("nodes.layout").images_out(best.image)) and torch.equal(moved.features, best.feature)
+    assert text == f"{best.before:.3f} before, {best.similarity:.3f} after 8 steps" and moved.extractor == "lite0"
 
 
 def test_files_that_do_not_fit(nodes, pack, folder, one):

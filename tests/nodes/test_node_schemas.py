@@ -15,7 +15,7 @@ EXPECTED = {
     "CoModImageGrid", "CoModStyleMapEncode", "CoModStyleMapSample", "CoModStyleMapBlend", "CoModStyleMapTransplant",
     "CoModStyleMapMix", "CoModStyleMapDirection", "CoModStyleMapMove", "CoModStyleMapDecode",
     "CoModStyleMapInterpolate", "CoModInstanceEncode", "CoModInstanceCondition", "CoModInstanceRank",
-    "CoModInstanceInterpolate", "CoModInstanceNeighbours",
+    "CoModInstanceInterpolate", "CoModInstanceNeighbours", "CoModInstanceStored", "CoModInstanceText",
 }
 
 
