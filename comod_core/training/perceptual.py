@@ -1,7 +1,9 @@
 """Perceptual distance on a frozen feature network (Johnson et al. 2016; channels normalised, Zhang et al. 2018)."""
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -9,6 +11,8 @@ from torch import Tensor, nn
 
 from ..metrics.lite0 import Lite0
 
+log = logging.getLogger("comod")
+VGG = "vgg16-397923af.pth"      # torchvision's weights, as torch.hub keeps them
 TAPS = (0, 2, 4, 7)      # blocks of EfficientNet-Lite0 at strides 2, 4, 8 and 16
 STRIDES = (2, 4, 8, 16)
 
@@ -51,3 +55,33 @@ class PerceptualDistance(nn.Module):
             touched = F.max_pool2d(mask, stride)
             total = total + ((a - b).square() * touched).sum(dim=(1, 2, 3)) / touched.sum(dim=(1, 2, 3)).clamp_min(1)
         return total / len(TAPS)
+
+
+class VggDistance(nn.Module):
+    """LPIPS-VGG of the package lpips (Zhang et al. 2018), with the interface of `PerceptualDistance`."""
+
+    def __init__(self):
+        super().__init__()
+        import lpips
+        self.net = lpips.LPIPS(net="vgg", spatial=True, verbose=False).eval().requires_grad_(False)
+
+    def forward(self, fake: Tensor, real: Tensor, mask: Tensor) -> Tensor:
+        """fake, real [N,3,H,W] in [-1,1], mask [N,1,H,W], 1 = counts -> [N]; gradients flow to `fake`."""
+        seen = self.net(fake, real) * mask
+        return seen.sum(dim=(1, 2, 3)) / mask.sum(dim=(1, 2, 3)).clamp_min(1)
+
+
+def perceptual_network() -> nn.Module:
+    """LPIPS-VGG where the package and VGG's weights are on this machine; else Lite0 in its place, and the log says so.
+
+    Nothing is downloaded. Raises CoModError when the packages of `Lite0` are missing too.
+    """
+    path = Path(torch.hub.get_dir()) / "checkpoints" / VGG
+    try:
+        if path.is_file():
+            return VggDistance()
+        why = f"{path} is missing"
+    except ImportError:
+        why = "the package lpips is missing"
+    log.info("The perceptual loss stands in for LPIPS-VGG with EfficientNet-Lite0: %s.", why)
+    return PerceptualDistance()

@@ -1,0 +1,106 @@
+"""Edits to learn from: which part of one picture comes from another, and what the result should look like.
+
+An addition to StyleMapGAN's published training, which sees whole pictures alone. A blend is either an area of random
+shape, or a whole interpolation, or, where part labels lie beside the pictures, a part such as the hair.
+"""
+from __future__ import annotations
+
+import dataclasses
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+DRAWS = 9           # random numbers that one blend takes
+MIXED = 0.2         # share of whole interpolations among the blends that are not of parts
+INSIDE = 0.3        # weight of the reference's pixels inside a random shape: its colours may adapt to the source
+MARGIN = 2          # pixels inside the border of a random shape that are left to the discriminator
+GROW = 3            # most pixels, from 1, by which the mask of a part is larger than the part: brushes are broad
+FLAT = 0.15         # standard deviation in [-1,1] below which a part counts as of one colour
+
+
+@dataclasses.dataclass
+class Blend:
+    """mask [N,1,R,R] in [0,1]: share of the reference. target [N,C,R,R]: the picture wanted where `known` [N,1,R,R] in
+    [0,1] says so."""
+
+    mask: Tensor
+    target: Tensor
+    known: Tensor
+
+    def where(self, rows: Tensor, other: Blend) -> Blend:
+        """These rows (bool [N]) of this one, the rest of another."""
+        rows = rows.view(-1, 1, 1, 1)
+        pairs = zip(vars(self).values(), vars(other).values(), strict=True)
+        return Blend(*(torch.where(rows, own, its) for own, its in pairs))
+
+
+def blends(source: Tensor, reference: Tensor, u: Tensor, cell: int, *, labels: tuple[Tensor, Tensor] | None = None,
+           parts: int = 0, share: float = 0.0) -> Blend:
+    """One blend a row. source, reference [N,C,R,R] in [-1,1]; u [N,DRAWS] in [0,1); cell: pixels of a style map's cell.
+
+    labels: of source and reference, [N,R,R], 0 background, 1 to `parts`; share: of blends that are of parts.
+    """
+    found = of_shapes(source, reference, superellipses(u[:, :6], source.shape[-1]), cell)
+    found = whole(source, u[:, 6]).where(u[:, 7] < MIXED, found)
+    if labels is None or not parts:
+        return found
+    wanted = (u[:, 0] * parts).long() + 1
+    swapped = of_parts(source, reference, *labels, wanted, 1 + (u[:, 1] * GROW).long(), parts)
+    return swapped.where(u[:, 8] < share, found)
+
+
+def superellipses(u: Tensor, resolution: int) -> Tensor:
+    """Ellipses, or nearly boxes, with a centre anywhere and radii of 0.1 to 0.5 of the side: [N,1,R,R]."""
+    x, y, rx, ry, kind = (column.view(-1, 1, 1, 1) for column in u[:, :5].unbind(dim=1))
+    at = (torch.arange(resolution, device=u.device, dtype=u.dtype) + 0.5) / resolution
+    across, down = (at - x) / (0.1 + 0.4 * rx), (at.view(-1, 1) - y) / (0.1 + 0.4 * ry)
+    power = torch.where(kind < 0.5, 2.0, 8.0)
+    return (across.abs() ** power + down.abs() ** power < 1).to(u.dtype)
+
+
+def of_shapes(source: Tensor, reference: Tensor, mask: Tensor, cell: int) -> Blend:
+    """The reference under the mask. Known is what lies a cell outside of it, and by INSIDE what lies well inside."""
+    outside = 1 - F.max_pool2d(mask, 2 * cell + 1, 1, cell)
+    inside = -F.max_pool2d(-mask, 2 * MARGIN + 1, 1, MARGIN)
+    return Blend(mask, torch.lerp(source, reference, mask), outside + INSIDE * inside)
+
+
+def whole(source: Tensor, t: Tensor) -> Blend:
+    """A mixture of both pictures, t [N] of the reference: what it looks like is up to the discriminator."""
+    mask = t.view(-1, 1, 1, 1).expand(-1, 1, *source.shape[2:])
+    return Blend(mask, source, torch.zeros_like(mask))
+
+
+def of_parts(source: Tensor, reference: Tensor, own: Tensor, its: Tensor, part: Tensor, grow: Tensor,
+             parts: int) -> Blend:
+    """The reference's part in place of the source's: part [N] labels, grow [N] pixels that the mask is larger by.
+
+    Wanted are the reference's part, the source around it, and where the source's part gives way the colour that the
+    source has for what the reference shows there (skin, background), if that is of one colour. own, its [N,R,R]: labels
+    of source and reference, 0 to `parts`.
+    """
+    here, taken = (labels.eq(part.view(-1, 1, 1)).unsqueeze(1) for labels in (own, its))
+    mask = (here | taken).to(source.dtype)
+    for i in range(GROW):
+        mask = torch.where(grow.view(-1, 1, 1, 1) > i, F.max_pool2d(mask, 3, 1, 1), mask)
+    colour, flat = _colours(source, own.long(), its.long(), parts)
+    here = F.max_pool2d(here.to(source.dtype), 3, 1, 1) > 0      # its edges are mixed with its colour
+    target = torch.where(taken, reference, torch.where(here, colour, source))
+    known = taken | torch.where(here, flat, (mask < 0.5) | own.eq(its).unsqueeze(1))
+    return Blend(mask, target, known.to(source.dtype))
+
+
+def _colours(source: Tensor, own: Tensor, its: Tensor, parts: int) -> tuple[Tensor, Tensor]:
+    """What the source has for the other's labels: mean colours [N,C,R,R], and where that part of it is flat."""
+    classes = torch.arange(parts + 1, device=own.device).view(1, -1, 1, 1)
+    one_hot = own.unsqueeze(1).eq(classes).flatten(2).to(source.dtype)      # [N,K,R*R]
+    count = one_hot.sum(dim=2).clamp_min(1)
+    pixels = source.flatten(2)
+    mean = torch.einsum("nkp,ncp->nkc", one_hot, pixels) / count.unsqueeze(2)
+    square = torch.einsum("nkp,ncp->nkc", one_hot, pixels.square()) / count.unsqueeze(2)
+    spread = (square - mean.square()).clamp_min(0).sqrt().amax(dim=2)
+    flat = (spread < FLAT) & (one_hot.sum(dim=2) > 0)
+    index = its.flatten(1)
+    colour = mean.gather(1, index.unsqueeze(2).expand(-1, -1, mean.shape[2]))
+    return colour.transpose(1, 2).reshape(source.shape), flat.gather(1, index).view(len(source), 1, *source.shape[2:])

@@ -1,0 +1,234 @@
+"""The recipe of style maps: it learns, each loss moves what it should, and blends know what they want."""
+import dataclasses
+import itertools
+import logging
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from comod_core import CoModError, load_model
+from comod_core.networks import StyleMapConfig
+from comod_core.training import blends, perceptual
+from comod_core.training.export import export
+from comod_core.training.heldout import HeldOut
+from comod_core.training.loop import train
+from comod_core.training.recipes import StyleMap, StyleMapTrainConfig, config_from_json, recipe_of
+from comod_core.training.trainer import Trainer
+
+CONFIG = StyleMapTrainConfig(
+    network=StyleMapConfig(resolution=16, style_size=4, style_channels=8, mapping_layers=2, channels=(16, 16, 8)),
+    total_kimg=0.08, batch=4, r1_gamma=1.0, r1_interval=4, perceptual_weight=0.0, blend_weight=1.0, part_blends=0.5)
+
+
+def pictures(n=24, r=16):
+    """Two halves of one flat colour each: easy to learn, so that a few steps show."""
+    halves = np.random.default_rng(0).integers(0, 255, (n, 2, 1, 3), dtype=np.uint8)
+    return halves.repeat(r // 2, 1).repeat(r, 2)
+
+
+def labels(n=24, r=16):
+    found = np.zeros((n, r, r), np.uint8)
+    found[:, r // 2:] = 1
+    return found
+
+
+def run(config, out, stop=None):
+    steps = train(config, pictures(), out, beside={"labels": labels()})
+    return [p.losses for p in itertools.islice(steps, stop)]
+
+
+def part_of(trainer):
+    part = trainer.recipe._part(trainer, range(trainer.config.batch))
+    trainer.recipe._generate(trainer.generator, part, alone=False)
+    return part
+
+
+@pytest.fixture
+def trainer():
+    return Trainer(recipe_of(CONFIG), pictures(), beside={"labels": labels()})
+
+
+def test_reconstructions_and_blends_come_nearer(tmp_path):
+    config = dataclasses.replace(CONFIG, total_kimg=0.2, learning_rate=0.005, l1_weight=10.0, warmup_kimg=1.0,
+                                 generator_beta1=0.9)
+    found = run(config, tmp_path)
+    for name in ("MSE", "MSE blend"):
+        assert np.mean([x[name] for x in found[-10:]]) < 0.6 * np.mean([x[name] for x in found[:6]])
+
+
+def test_without_an_adversary_at_first(tmp_path):
+    found = run(dataclasses.replace(CONFIG, warmup_kimg=0.012), tmp_path, stop=5)
+    assert [("G" in x, "D" in x) for x in found] == [(False, False)] * 3 + [(True, True)] * 2
+    assert {"MSE", "MSE blend", "G", "G recon", "G blend", "in domain", "D"} <= set(found[3])
+    assert "R1" in found[4] and "R1" not in found[3]
+
+
+def test_the_in_domain_loss_moves_the_encoder_alone(trainer):
+    trainer.recipe.indomain_loss(trainer.generator, part_of(trainer)).backward()
+    moved = {name.split(".")[0] for name, p in trainer.generator.named_parameters() if p.grad is not None}
+    assert moved == {"encoder"}
+
+
+def test_the_discriminator_sees_reconstructions_samples_and_blends_as_fakes(trainer, monkeypatch):
+    seen = []
+    monkeypatch.setattr(trainer.recipe, "_scores",
+                        lambda trainer, image, seeds, phase: seen.append(image) or trainer.discriminator(image))
+    part = part_of(trainer)
+    torch.manual_seed(0)
+    trainer.recipe._update_discriminator(trainer, [part])
+    assert torch.equal(seen[0], part.real) and len(seen) == 4
+    assert all(torch.equal(image, part.fakes[kind].detach())
+               for image, kind in zip(seen[1:], ("recon", "sample", "blend"), strict=True))
+    assert not any(image.requires_grad for image in seen)
+
+
+def test_blends_are_what_the_editor_makes(trainer):
+    from comod_core import stylemaps
+    part, net = part_of(trainer), trainer.generator
+    style = stylemaps.blend(net, part.encoded, part.encoded.roll(-1, 0), part.blend.mask)
+    assert torch.allclose(net.decode(style), part.fakes["blend"], atol=1e-5)
+
+
+def test_a_run_cut_in_two_gives_the_same_losses(tmp_path):
+    config = dataclasses.replace(CONFIG, total_kimg=0.04, warmup_kimg=0.008)
+    whole = run(config, tmp_path / "whole")
+    first = run(config, tmp_path / "cut", stop=5)       # the iterator is closed, which saves
+    assert len(whole) == 10 and first + run(config, tmp_path / "cut") == whole
+
+
+def test_parts_of_a_batch_give_the_same_gradients(trainer):
+    one = trainer.run_step()
+    halves = Trainer(recipe_of(dataclasses.replace(CONFIG, accumulate=2, blend_weight=0.0)), pictures())
+    other = Trainer(recipe_of(dataclasses.replace(CONFIG, blend_weight=0.0)), pictures())
+    a, b = halves.run_step(), other.run_step()
+    assert one["MSE"] == pytest.approx(b["MSE"], rel=1e-4) and a["MSE"] == pytest.approx(b["MSE"], rel=1e-4)
+    assert a["in domain"] == pytest.approx(b["in domain"], rel=1e-3)
+
+
+def test_the_mean_style_map_follows_the_mapping(trainer):
+    for _ in range(3):
+        trainer.run_step()
+    assert trainer.generator.w_avg.abs().max() > 0
+    assert torch.equal(trainer.generator.w_avg, trainer.ema.w_avg)
+
+
+def test_exported_it_loads_everywhere(trainer, tmp_path):
+    trainer.run_step()
+    trainer.save(tmp_path / "snapshot.pt")
+    net = load_model(export(tmp_path / "snapshot.pt", tmp_path / "m.safetensors", {"name": "m", "licence": "none"}))
+    x = torch.zeros(1, 3, 16, 16)
+    assert torch.allclose(net.decode(net.encode(x)), trainer.ema.decode(trainer.ema.encode(x)), atol=1e-5)
+
+
+def test_grid_and_measure(trainer):
+    held = HeldOut(pictures(12))
+    held.features = None
+    assert trainer.recipe.grid(trainer.ema, held).shape == (8 * 16, 8 * 16, 3)
+    assert set(trainer.recipe.measure(trainer.ema, held)) == {"MSE", "MSE_src", "MSE_ref"}
+
+
+def test_a_part_is_swapped_in_the_colours_of_the_source():
+    own, its = torch.zeros(1, 16, 16, dtype=torch.uint8), torch.zeros(1, 16, 16, dtype=torch.uint8)
+    own[:, 2:14, 2:14], its[:, 6:10, 6:10] = 1, 1
+    source, reference = torch.full((1, 3, 16, 16), 0.2), torch.full((1, 3, 16, 16), -0.7)
+    source[:, :, 2:14, 2:14], reference[:, :, 6:10, 6:10] = 0.9, -0.1
+    found = blends.of_parts(source, reference, own, its, torch.tensor([1]), torch.tensor([1]), 1)
+    wanted = torch.full((1, 3, 16, 16), 0.2)
+    wanted[:, :, 6:10, 6:10] = -0.1
+    assert torch.allclose(found.target, wanted) and bool(found.known.all())
+    assert found.mask.sum() == 14 * 14
+    patchy = source + torch.where(torch.arange(16) % 2 > 0, 0.5, 0.0)      # no one colour to fill in with
+    found = blends.of_parts(patchy, reference, own, its, torch.tensor([1]), torch.tensor([1]), 1)
+    assert found.known[0, 0, 3, 3] == 0 and found.known[0, 0, 7, 7] == 1 and found.known[0, 0, 0, 0] == 1
+
+
+def test_a_random_shape_leaves_its_border_open():
+    source, reference = torch.zeros(1, 3, 32, 32), torch.ones(1, 3, 32, 32)
+    mask = blends.superellipses(torch.tensor([[0.5, 0.5, 0.5, 0.5, 0.9, 0.0]]), 32)
+    found = blends.of_shapes(source, reference, mask, 4)
+    assert 0.3 < mask.mean() < 0.5 and torch.equal(found.target, mask.expand(-1, 3, -1, -1))
+    assert found.known[0, 0, 0, 0] == 1 and found.known[0, 0, 16, 16] == pytest.approx(blends.INSIDE)
+    assert not found.known[(mask > 0) & (torch.nn.functional.max_pool2d(1 - mask, 3, 1, 1) > 0)].any()
+
+
+def test_shares_choose_among_the_kinds():
+    x = torch.rand(64, 3, 16, 16)
+    pair = (torch.from_numpy(labels(64)),) * 2
+    u = torch.rand(64, blends.DRAWS, generator=torch.Generator().manual_seed(0))
+    parts = blends.blends(x, x.roll(-1, 0), u, 4, labels=pair, parts=1, share=1.0)
+    assert all(int(rows) in (9, 10, 11) for rows in parts.mask[:, 0, :, 0].sum(dim=1))
+    shapes = blends.blends(x, x.roll(-1, 0), u, 4)
+    mixed = (shapes.mask.flatten(1).std(dim=1) == 0) & (shapes.known.flatten(1).sum(dim=1) == 0)
+    assert 0 < mixed.sum() < 32
+
+
+def test_bad_settings_and_labels_are_refused(tmp_path):
+    with pytest.raises(CoModError, match="mse_weight"):
+        dataclasses.replace(CONFIG, mse_weight=-1.0)
+    with pytest.raises(CoModError, match="share"):
+        dataclasses.replace(CONFIG, part_blends=2.0)
+    with pytest.raises(CoModError, match="labels.npy"):
+        Trainer(recipe_of(CONFIG), pictures())
+    with pytest.raises(CoModError, match=r"uint8 \[24, 16, 16\]"):
+        Trainer(recipe_of(CONFIG), pictures(), beside={"labels": labels(r=8)})
+
+
+def test_a_set_without_labels_gets_ones_that_know_no_parts(tmp_path):
+    said = []
+    recipe_of(CONFIG).complete_data(tmp_path, pictures(), said.append)
+    made = np.load(tmp_path / "labels.npy")
+    assert made.shape == (24, 16, 16) and not made.any() and "without any parts" in said[0]
+    trainer = Trainer(recipe_of(CONFIG), pictures(), beside={"labels": made})
+    assert np.isfinite(list(trainer.run_step().values())).all()
+
+
+@pytest.mark.parametrize("size", [16, 64, 1024])
+def test_presets_fit_and_survive_json(size):
+    for paper in (False, True):
+        config = StyleMap.preset(size, 5000, paper=paper)
+        assert config_from_json(config.to_json()) == config and config.augment != "none"
+
+
+def test_the_small_preset_is_small():
+    generator, discriminator = StyleMap.networks(StyleMap.preset(64, 24000))
+    assert 4 * sum(p.numel() for net in (generator, discriminator) for p in net.parameters()) < 20e6
+
+
+def test_lpips_where_it_is_and_else_a_stand_in_that_is_named(monkeypatch, tmp_path, caplog):
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    with caplog.at_level(logging.INFO, "comod"):
+        assert isinstance(perceptual.perceptual_network(), perceptual.PerceptualDistance)
+    assert "stands in for LPIPS-VGG with EfficientNet-Lite0" in caplog.text
+
+    class Lpips(nn.Module):
+        def __init__(self, net, spatial, verbose):
+            super().__init__()
+            assert net == "vgg" and spatial
+
+        def forward(self, a, b):
+            return (a - b).abs().mean(dim=1, keepdim=True)
+
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / perceptual.VGG).touch()
+    monkeypatch.setitem(__import__("sys").modules, "lpips", type("lpips", (), {"LPIPS": Lpips}))
+    net = perceptual.perceptual_network()
+    a, mask = torch.zeros(2, 3, 4, 4), torch.zeros(2, 1, 4, 4)
+    mask[..., 0] = 1
+    assert isinstance(net, perceptual.VggDistance)
+    assert net(a, a + torch.arange(4.0), torch.ones_like(mask)).tolist() == [1.5, 1.5]
+    assert net(a, a + torch.arange(4.0), mask).tolist() == [0.0, 0.0]
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_steps_on_a_gpu():
+    trainer = Trainer(recipe_of(dataclasses.replace(CONFIG, perceptual_weight=1.0)), pictures(),
+                      beside={"labels": labels()})
+    assert trainer.place.device.type == "cuda"
+    for _ in range(5):
+        assert np.isfinite(list(trainer.run_step().values())).all()
+    held = HeldOut(pictures(40), device=trainer.place.device)
+    assert trainer.recipe.grid(trainer.ema, held).device.type == "cpu"
+    assert trainer.recipe.measure(trainer.ema, held)["MSE"] > 0
