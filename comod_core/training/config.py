@@ -6,7 +6,8 @@ import json
 
 from ..errors import CoModError
 
-RECIPE_NAMES = ("completion",)     # the names in recipes.RECIPES, for who should not import them
+# the names in recipes.RECIPES, for who should not import them
+RECIPE_NAMES = ("completion", "edges", "labels", "instance", "instance-biggan", "stylemap")
 AUGMENTATIONS = ("none", "diffaugment", "ada")
 PRECISIONS = ("fp32", "bf16", "fp16")
 
@@ -16,11 +17,12 @@ class TrainConfig:
     """What every recipe has. Lengths are in images shown to the discriminator, thousands where a name says kimg.
 
     batch: images a step over all processes. accumulate: parts that a process cuts its share of a batch into, to save
-    memory. ema_kimg: half-life of the averaged generator, never more than ema_rampup of what was seen. augment: "none",
-    "diffaugment" (Zhao et al. 2020) or "ada" (Karras et al. 2020), whose strength follows ada_target and moves from 0
-    to 1 in ada_kimg at most. freeze_d: resolutions of the discriminator, from the highest down, that stay as they are
-    (Mo et al. 2020). precision: "fp32", or "bf16" and "fp16" for mixed precision. Raises CoModError when values do not
-    fit.
+    memory. learning_rate falls to nothing over the last decay_kimg. generator_beta1: Adam's first for the generator,
+    None for that of the discriminator. ema_kimg: half-life of the averaged generator, never more than ema_rampup of what
+    was seen. augment: "none", "diffaugment" (Zhao et al. 2020) or "ada" (Karras et al. 2020), whose strength follows
+    ada_target and moves from 0 to 1 in ada_kimg at most. freeze_d: resolutions of the discriminator, from the highest
+    down, that stay as they are (Mo et al. 2020). precision: "fp32", or "bf16" and "fp16" for mixed precision. Raises
+    CoModError when values do not fit.
     """
 
     recipe: str = ""
@@ -31,6 +33,8 @@ class TrainConfig:
     learning_rate: float = 0.002
     adam_beta1: float = 0.0
     adam_beta2: float = 0.99
+    generator_beta1: float | None = None
+    decay_kimg: float = 0.0
     r1_gamma: float = 10.0
     r1_interval: int = 16
     ema_kimg: float = 10.0

@@ -23,6 +23,7 @@ class Place:
             raise CoModError("Training needs accelerate: pip install 'comod-gan[train]'.") from error
         self.accelerator = Accelerator(mixed_precision={"fp32": "no"}.get(precision, precision), cpu=cpu)
         self.device = self.accelerator.device
+        torch.backends.cudnn.benchmark = True       # shapes stay the same from step to step
         self.rank, self.world = self.accelerator.process_index, self.accelerator.num_processes
         self.autocast, self.backward = self.accelerator.autocast, self.accelerator.backward
 

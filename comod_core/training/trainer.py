@@ -55,14 +55,8 @@ class Trainer:
         self.augment = Augment(config.augment, config.ada_target, config.ada_kimg)
         self.step = 0
         self._frozen = _highest_blocks(self.discriminator, config.freeze_d)
-        betas = (config.adam_beta1, config.adam_beta2)
-        # lazy regularisation: D takes one extra step in r1_interval, its rates are corrected for it (StyleGAN2, B)
-        c = config.r1_interval / (config.r1_interval + 1)
-        self.g_optimizer = self.place.prepare(
-            torch.optim.Adam(self.generator.parameters(), config.learning_rate, betas, fused=True))
-        self.d_optimizer = self.place.prepare(
-            torch.optim.Adam(self.discriminator.parameters(), config.learning_rate * c, (betas[0] ** c, betas[1] ** c),
-                             fused=True))
+        self.g_optimizer = self.place.prepare(torch.optim.Adam(self.generator.parameters(), fused=True))
+        self.d_optimizer = self.place.prepare(torch.optim.Adam(self.discriminator.parameters(), fused=True))
         recipe.begin(self)
 
     @property
@@ -75,6 +69,7 @@ class Trainer:
         Raises CoModError when a loss is not finite.
         """
         torch.manual_seed(int(np.random.default_rng((self.config.seed, 5, self.step)).integers(2 ** 63)))
+        self._set_rates()
         found = self.recipe.step(self)
         values = self.place.mean(torch.stack([value.float() for value in found.values()])).tolist()
         losses = dict(zip(found, values, strict=True))
@@ -87,6 +82,19 @@ class Trainer:
         if self.step % Augment.interval == 0:
             self.augment.adjust(self.place.mean, Augment.interval * self.config.batch)
         return losses
+
+    def _set_rates(self) -> None:
+        """The settings' rates, whatever those of a snapshot were: a run may go on with others."""
+        config = self.config
+        left = config.total_kimg * 1000 - self.images_seen
+        rate = config.learning_rate * (min(1.0, left / (config.decay_kimg * 1000)) if config.decay_kimg else 1.0)
+        # lazy regularisation: D takes one extra step in r1_interval, its rates are corrected for it (StyleGAN2, B)
+        c = config.r1_interval / (config.r1_interval + 1)
+        beta1 = config.adam_beta1 if config.generator_beta1 is None else config.generator_beta1
+        for optimizer, value, betas in ((self.g_optimizer, rate, (beta1, config.adam_beta2)),
+                                        (self.d_optimizer, rate * c, (config.adam_beta1 ** c, config.adam_beta2 ** c))):
+            for group in optimizer.param_groups:
+                group["lr"], group["betas"] = value, betas
 
     # ---- what recipes use ---------------------------------------------------------------------
     def wake_discriminator(self, on: bool) -> None:
