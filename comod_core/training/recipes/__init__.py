@@ -9,9 +9,10 @@ from .base import Recipe
 from .completion import Completion, CompletionConfig
 from .instance import Instance, InstanceConfig
 from .instance_biggan import BigGANInstanceConfig, InstanceBigGAN
+from .stylemap import StyleMap, StyleMapTrainConfig
 
 RECIPES: dict[str, type[Recipe]] = {"completion": Completion, "instance": Instance,
-                                    "instance-biggan": InstanceBigGAN}
+                                    "instance-biggan": InstanceBigGAN, "stylemap": StyleMap}
 
 
 def recipe_of(config: TrainConfig) -> Recipe:
@@ -31,4 +32,4 @@ def config_from_json(text: str) -> TrainConfig:
 
 
 __all__ = ["RECIPES", "BigGANInstanceConfig", "Completion", "CompletionConfig", "Instance", "InstanceBigGAN",
-           "InstanceConfig", "Recipe", "config_from_json", "recipe_of"]
+           "InstanceConfig", "Recipe", "StyleMap", "StyleMapTrainConfig", "config_from_json", "recipe_of"]
