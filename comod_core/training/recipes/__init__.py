@@ -10,8 +10,9 @@ from .completion import Completion, CompletionConfig
 from .instance import Instance, InstanceConfig
 from .instance_biggan import BigGANInstanceConfig, InstanceBigGAN
 from .stylemap import StyleMap, StyleMapTrainConfig
+from .translation import Edges, Labels, TranslationConfig
 
-RECIPES: dict[str, type[Recipe]] = {"completion": Completion, "instance": Instance,
+RECIPES: dict[str, type[Recipe]] = {"completion": Completion, "edges": Edges, "labels": Labels, "instance": Instance,
                                     "instance-biggan": InstanceBigGAN, "stylemap": StyleMap}
 
 
@@ -31,5 +32,6 @@ def config_from_json(text: str) -> TrainConfig:
         raise CoModError(f"Training settings: {error}. Were they written by another version?") from error
 
 
-__all__ = ["RECIPES", "BigGANInstanceConfig", "Completion", "CompletionConfig", "Instance", "InstanceBigGAN",
-           "InstanceConfig", "Recipe", "StyleMap", "StyleMapTrainConfig", "config_from_json", "recipe_of"]
+__all__ = ["RECIPES", "BigGANInstanceConfig", "Completion", "CompletionConfig", "Edges", "Instance", "InstanceBigGAN",
+           "InstanceConfig", "Labels", "Recipe", "StyleMap", "StyleMapTrainConfig", "TranslationConfig",
+           "config_from_json", "recipe_of"]

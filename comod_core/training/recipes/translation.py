@@ -1,0 +1,326 @@
+"""From a condition to a picture, several for one: co-modulated GANs (Zhao et al., ICLR 2021), and pix2pix and SPADE to
+compare them with, all trained by the same step."""
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ...errors import CoModError
+from ...labels import AVATAR_PARTS, paint, parse_table
+from ...networks import CoModConfig
+from ...translation import translate_batch
+from ..drawings import DRAWS, check_edges, check_label_array, complete_edges, draws, vary_labels, vary_lines
+from ..heldout import GRID_ROWS, GRID_SEEDS, HeldOut, to_bytes
+from ..losses import best_of, discriminator_loss, generator_loss, r1_penalty
+from ..perceptual import PerceptualDistance
+from ..presets import augmentation
+from ..trainer import Trainer
+from .base import Recipe
+from .translation_config import ARCHITECTURES, PUBLISHED, TranslationConfig, condition_channels, small_network
+
+
+@dataclasses.dataclass
+class Part:
+    """What one process sees of a batch at a time: pairs to score as real, and conditions to make pictures of.
+
+    real, wanted [N,3,R,R] in [-1,1]; shown, condition [N,C,R,R]; seeds: one a sample.
+    """
+
+    real: Tensor
+    shown: Tensor
+    wanted: Tensor
+    condition: Tensor
+    seeds: list[int]
+    fake: Tensor | None = None
+    w: Tensor | None = None
+
+
+class Translation(Recipe):
+    """What `Edges` and `Labels` share: all but the making of conditions."""
+
+    config_type, network_type = TranslationConfig, CoModConfig
+    name = "edges"
+
+    def __init__(self, config: TranslationConfig):
+        super().__init__(config)
+        self.perceptual: nn.Module | None = PerceptualDistance() if config.perceptual_weight else None
+
+    @classmethod
+    def network_config(cls, fields: Mapping[str, Any]) -> Any:
+        return ARCHITECTURES[fields.get("architecture", "comodgan")][0](**fields["network"])
+
+    @staticmethod
+    def networks(config: TranslationConfig) -> tuple[nn.Module, nn.Module]:
+        """Generator and discriminator of these settings, with fresh weights."""
+        _, generator, discriminator = ARCHITECTURES[config.architecture]
+        return generator(config.network), discriminator(config.network)
+
+    @classmethod
+    def settings(cls, architecture: str, size: int, pictures: int, channels: int, *, paper: bool = False,
+                 **others) -> TranslationConfig:
+        """Settings to begin with, of one of the architectures."""
+        common = {"recipe": cls.name, "architecture": architecture, "augment": augmentation(pictures), **others}
+        if paper and architecture == "comodgan":
+            network = CoModConfig(resolution=size, pix2pix=True, condition_channels=channels)
+            return TranslationConfig(**common | {"network": network, "augment": augmentation(pictures, "ada")})
+        network = small_network(architecture, size, channels)
+        common |= {"network": network, "total_kimg": 300.0, "batch": 32, "ema_kimg": 5.0, "noise_mode": "none"}
+        if architecture == "comodgan":
+            common |= {"learning_rate": 0.0015, "generator_beta1": 0.5, "r1_gamma": 0.25, "l1_only_kimg": 30.0,
+                       "l1_warmup_weight": 12.0, "l1_weight": 2.0, "l1_warmup_kimg": 60.0, "perceptual_weight": 4.0,
+                       "samples_per_condition": 4, "diversity_weight": 1.0, "diversity_limit": 0.4}
+        return TranslationConfig(**common | PUBLISHED[architecture])
+
+    @classmethod
+    def facts(cls, config: TranslationConfig) -> dict[str, str]:
+        """Kind of the condition, and the classes of label maps as text, one a line."""
+        return {"condition": cls.name} | ({"classes": "\n".join(config.classes)} if cls.name == "labels" else {})
+
+    def condition(self, trainer: Trainer, step: int, rows: Sequence[int]) -> Tensor:
+        """Conditions [n,C,R,R] of these rows of a step, on the device, varied."""
+        raise NotImplementedError
+
+    def unvaried(self, beside: Mapping[str, np.ndarray], rows: slice, device) -> Tensor:
+        """Conditions of held-out pictures as they are."""
+        raise NotImplementedError
+
+    def picture(self, condition: Tensor) -> Tensor:
+        """A condition to look at: [N,3,R,R] in [-1,1]."""
+        raise NotImplementedError
+
+    # ---- a step -------------------------------------------------------------------------------
+    def step(self, trainer: Trainer) -> dict[str, Tensor]:
+        """One update of both networks. Returns the losses as scalars on the device."""
+        config = self.config
+        alone = trainer.images_seen < config.l1_only_kimg * 1000
+        self._pace(trainer, alone)
+        parts = [self._part(trainer, rows) for rows in trainer.place.parts(config.batch, config.accumulate)]
+        losses = {} if alone else self._update_discriminator(trainer, parts)
+        losses |= self._update_generator(trainer, parts, alone)
+        if parts[0].w is not None:
+            trainer.follow_w(torch.cat([part.w for part in parts]))
+        return losses
+
+    def _pace(self, trainer: Trainer, alone: bool) -> None:
+        """The rates that the trainer has just set, as this recipe wants them."""
+        for group in trainer.g_optimizer.param_groups if alone else ():
+            group["betas"] = (0.9, group["betas"][1])
+        for group in trainer.d_optimizer.param_groups:
+            group["lr"] *= self.config.d_rate
+
+    def _part(self, trainer: Trainer, rows: Sequence[int]) -> Part:
+        step, k, device = trainer.step, self.config.samples_per_condition, trainer.place.device
+        real = trainer.pictures.rows(step, self.config.batch, rows).to(device, memory_format=torch.channels_last)
+        shown = self.condition(trainer, step, rows)
+        flips = torch.from_numpy(trainer.pictures.flips(step, rows)).to(device).view(-1, 1, 1, 1)
+        shown = torch.where(flips, shown.flip(3), shown) if trainer.pictures.mirror else shown
+        # neighbours share a condition; the groups of minibatch_std are strided, so no group sees one condition twice
+        wanted, condition = ((x[:len(x) // k].repeat_interleave(k, dim=0) if k > 1 else x) for x in (real, shown))
+        seeds = [int(np.random.default_rng((self.config.seed, 3, step, row)).integers(2 ** 63)) for row in rows]
+        return Part(real, shown, wanted, condition, seeds)
+
+    def _generate(self, trainer: Trainer, part: Part) -> None:
+        net, config = trainer.generator, self.config
+        generators = [torch.Generator().manual_seed(seed) for seed in part.seeds]
+        noises = generators if part.real.device.type == "cpu" else None
+        if config.architecture == "pix2pix":
+            part.fake = net.translate(part.condition, noises)
+            return
+        z = torch.cat([torch.randn(2, 1, net.z_dim, generator=g) for g in generators], dim=1).to(part.real.device)
+        if config.architecture == "spade":
+            part.fake = net.translate(part.condition, z[0])
+            return
+        # style mixing: layers from a random one on follow another latent (Karras et al. 2019, Section 3.1)
+        mixed = torch.tensor([torch.rand(1, generator=g).item() < config.style_mixing for g in generators])
+        cuts = torch.cat([torch.randint(1, net.num_layers, [1], generator=g) for g in generators])
+        other = torch.arange(net.num_layers) >= torch.where(mixed, cuts, net.num_layers)[:, None]
+        w = net.map(z[0])
+        styles = torch.where(other[..., None].to(w.device), net.map(z[1]), w)
+        encoding = net.encode(part.condition, generators=generators)
+        part.fake, part.w = net.decode(encoding, styles, config.noise_mode, noises), w[:, 0].detach()
+
+    def _update_discriminator(self, trainer: Trainer, parts: Sequence[Part]) -> dict[str, Tensor]:
+        config, d, change = self.config, trainer.discriminator, trainer.augment
+        trainer.wake_discriminator(True)
+        total = 0.0
+        for part in parts:
+            with trainer.place.autocast():
+                with torch.set_grad_enabled(len(parts) == 1):        # a single part keeps its graph for the generator
+                    self._generate(trainer, part)
+                reals = d(*change(part.real, part.shown, part.seeds, 0))
+                fakes = d(*change(part.fake.detach(), part.condition, part.seeds, 1))
+                if config.adversarial == "hinge":
+                    loss = F.relu(1 - reals).mean() + F.relu(1 + fakes).mean()
+                else:
+                    loss = discriminator_loss(reals, fakes)
+            trainer.place.backward(loss / len(parts))
+            change.watch(reals)
+            total = total + loss.detach() / len(parts)
+        trainer.descend(trainer.d_optimizer)
+        losses = {"D": total}
+        if config.r1_gamma and trainer.step % config.r1_interval == 0:
+            losses["R1"] = self._penalise(trainer, parts)
+        return losses
+
+    def _penalise(self, trainer: Trainer, parts: Sequence[Part]) -> Tensor:
+        config, d, total = self.config, trainer.discriminator, 0.0
+        for part in parts:
+            real, shown = trainer.augment(part.real, part.shown, part.seeds, 2)
+            penalty = r1_penalty(lambda x, shown=shown: d(x, shown).mean(dim=1), real) / len(parts)
+            trainer.place.backward(penalty * (config.r1_gamma / 2 * config.r1_interval))
+            total = total + penalty.detach()
+        trainer.descend(trainer.d_optimizer)
+        return total
+
+    def _update_generator(self, trainer: Trainer, parts: Sequence[Part], alone: bool) -> dict[str, Tensor]:
+        trainer.wake_discriminator(False)
+        totals: dict[str, Tensor] = {}
+        for part in parts:
+            with trainer.place.autocast():
+                if part.fake is None or not part.fake.requires_grad:
+                    self._generate(trainer, part)
+                loss, losses = self._likeness(trainer, part)
+                if not alone:
+                    extra, more = self._persuasion(trainer, part)
+                    loss, losses = loss + extra, losses | more
+            trainer.place.backward(loss / len(parts))
+            part.fake = None
+            for name, value in losses.items():
+                totals[name] = totals.get(name, 0.0) + value.detach() / len(parts)
+        trainer.descend(trainer.g_optimizer)
+        return totals
+
+    def _likeness(self, trainer: Trainer, part: Part) -> tuple[Tensor, dict[str, Tensor]]:
+        """How far the nearest picture is from the one that the condition came from; and that they differ."""
+        config, k = self.config, self.config.samples_per_condition
+        t = min(trainer.images_seen / max(config.l1_warmup_kimg * 1000, 1), 1.0)
+        l1 = (part.fake - part.wanted).abs().mean(dim=(1, 2, 3))
+        distance = (config.l1_warmup_weight * (1 - t) + config.l1_weight * t) * l1
+        losses, variety = {"L1": best_of(l1, k)}, 0.0
+        if self.perceptual is not None:
+            everywhere = torch.ones_like(part.fake[:, :1])
+            with torch.no_grad():
+                wanted = self.perceptual.features(part.wanted)
+            features = self.perceptual.features(part.fake)
+            seen = self.perceptual.between(features, wanted, everywhere)
+            distance, losses = distance + config.perceptual_weight * seen, losses | {"LP": best_of(seen, k)}
+            if config.diversity_weight:
+                # each picture against the next of the same condition, the last against the first
+                after = [x.unflatten(0, (-1, k)).roll(1, dims=1).flatten(0, 1) for x in features]
+                apart = self.perceptual.between(features, after, everywhere)
+                variety, losses = apart.clamp_max(config.diversity_limit).mean(), losses | {"variety": apart.mean()}
+        share = config.nearest_share
+        loss = share * best_of(distance, k) + (1 - share) * distance.mean()
+        return loss - config.diversity_weight * variety, losses
+
+    def _persuasion(self, trainer: Trainer, part: Part) -> tuple[Tensor, dict[str, Tensor]]:
+        """What the discriminator says of the pictures, and its features' difference where they are matched."""
+        config, d = self.config, trainer.discriminator
+        scores = d(*trainer.augment(part.fake, part.condition, part.seeds, 3))
+        loss = -scores.mean() if config.adversarial == "hinge" else generator_loss(scores)
+        losses = {"G": loss}
+        if config.matching_weight:
+            with torch.no_grad():
+                wanted = d.features(part.wanted, part.condition)
+            pairs = zip(d.features(part.fake, part.condition), wanted, strict=True)
+            matching = torch.stack([F.l1_loss(a, b) for a, b in pairs]).mean()
+            loss, losses = loss + config.matching_weight * matching, losses | {"FM": matching}
+        return loss, losses
+
+    # ---- what a person sees -------------------------------------------------------------------
+    def grid(self, net: nn.Module, held: HeldOut) -> Tensor:
+        """One row a picture: the picture, its condition, one translation a seed."""
+        condition = self.unvaried(held.beside, slice(0, GRID_ROWS), held.device)
+        columns = [held.images[:GRID_ROWS].float() / 127.5 - 1, self.picture(condition).cpu()]
+        for seed in range(GRID_SEEDS):
+            columns.append(translate_batch(net, condition, [seed] * len(condition)).cpu())
+        rows = torch.cat([torch.cat(list(column), dim=1) for column in columns], dim=2)
+        return to_bytes(rows).permute(1, 2, 0).contiguous()
+
+    @torch.inference_mode()
+    def measure(self, net: nn.Module, held: HeldOut) -> dict[str, float]:
+        """Mean difference between two seeds, of 255, and FD-Lite0 to the held-out pictures."""
+        count, sides = len(held.images), ([], [])
+        for at in range(0, count, 32):
+            condition = self.unvaried(held.beside, slice(at, min(at + 32, count)), held.device)
+            for side, offset in zip(sides, (0, count), strict=True):
+                seeds = range(at + offset, at + offset + len(condition))
+                side.append(to_bytes(translate_batch(net, condition, seeds).cpu()))
+        a, b = (torch.cat(side) for side in sides)
+        return {"between two seeds": float((a.float() - b.float()).abs().mean())} | held.fd(a)
+
+
+class Edges(Translation):
+    """Line drawings to pictures: edges.npy [N,S,S,K], which is made of the pictures where it is missing."""
+
+    beside, name = ("edges",), "edges"
+
+    @classmethod
+    def preset(cls, size: int, pictures: int, *, paper: bool = False) -> TranslationConfig:
+        return cls.settings("comodgan", size, pictures, 1, paper=paper, jitter=1.0, drop=0.5)
+
+    def complete_data(self, folder: Path, images: np.ndarray, report: Callable[[str], None]) -> None:
+        complete_edges(folder, images, report)
+
+    def begin(self, trainer: Trainer) -> None:
+        check_edges(_needed(trainer, "edges"), trainer.pictures.images)
+
+    def condition(self, trainer: Trainer, step: int, rows: Sequence[int]) -> Tensor:
+        config, device = self.config, trainer.place.device
+        at, edges = trainer.pictures.indices(step, config.batch, rows), trainer.pictures.beside["edges"]
+        maps = torch.from_numpy(np.stack([edges[i] for i in at])).to(device).movedim(-1, 1).float() / 255
+        return self._drawn(vary_lines(maps, draws(config.seed, step, rows).to(device), config.jitter, config.drop))
+
+    def unvaried(self, beside: Mapping[str, np.ndarray], rows: slice, device) -> Tensor:
+        lines = torch.from_numpy(np.ascontiguousarray(beside["edges"][rows, :, :, 0])).to(device)
+        return self._drawn(lines[:, None].float() / 255)
+
+    def _drawn(self, lines: Tensor) -> Tensor:
+        return (1 - 2 * lines).expand(-1, condition_channels(self.config.network), -1, -1)
+
+    def picture(self, condition: Tensor) -> Tensor:
+        return condition[:, :1].expand(-1, 3, -1, -1)
+
+
+class Labels(Translation):
+    """Label maps to pictures: labels.npy uint8 [N,S,S], 255 = unlabelled."""
+
+    beside, name = ("labels",), "labels"
+
+    @classmethod
+    def preset(cls, size: int, pictures: int, *, paper: bool = False) -> TranslationConfig:
+        return cls.settings("comodgan", size, pictures, len(AVATAR_PARTS), paper=paper, jitter=1.0, drop=0.15,
+                            classes=tuple(map(str, AVATAR_PARTS)))
+
+    def begin(self, trainer: Trainer) -> None:
+        check_label_array(_needed(trainer, "labels"), trainer.pictures.images, self.config.classes)
+
+    def condition(self, trainer: Trainer, step: int, rows: Sequence[int]) -> Tensor:
+        config, device = self.config, trainer.place.device
+        at, labels = trainer.pictures.indices(step, config.batch, rows), trainer.pictures.beside["labels"]
+        maps = torch.from_numpy(np.stack([labels[i] for i in at])).to(device)
+        u = draws(config.seed, step, rows).to(device)
+        return vary_labels(maps, len(config.classes), u, config.jitter, config.drop, 0.2 if config.jitter else 0.0)
+
+    def unvaried(self, beside: Mapping[str, np.ndarray], rows: slice, device) -> Tensor:
+        labels = torch.from_numpy(np.ascontiguousarray(beside["labels"][rows])).to(device)
+        return vary_labels(labels, len(self.config.classes), torch.ones(len(labels), DRAWS, device=device), 0, 0, 0)
+
+    def picture(self, condition: Tensor) -> Tensor:
+        labels = torch.where(condition.amax(dim=1) > 0, condition.argmax(dim=1), 255)
+        return paint(labels, parse_table(self.config.classes))
+
+
+def _needed(trainer: Trainer, name: str) -> np.ndarray:
+    array = trainer.pictures.beside.get(name)
+    if array is None:
+        raise CoModError(f"Training: {name}.npy is missing beside images.npy. Make a set of pairs with comod dataset "
+                         "--pairs, or render the avatars with parts.")
+    return array
