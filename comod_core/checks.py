@@ -20,12 +20,12 @@ def check_net(net) -> None:
     if hasattr(net, "expand"):
         raise CoModError("this network is a StyleMapGAN: it edits whole pictures through style maps and completes no "
                          "holes. Load a completion network (CoModGAN).")
-    if not hasattr(net, "encode"):
-        raise CoModError("this network generates pictures out of nothing or from the look of an instance (BigGAN, "
-                         "StyleGAN2) and completes no holes. Load a completion network (CoModGAN).")
     if getattr(net, "pix2pix", False):
         raise CoModError("this network translates a whole picture into another (image to image) and completes no "
                          "holes: load a completion network.")
+    if not hasattr(net, "encode"):
+        raise CoModError("this network generates pictures out of nothing or from the look of an instance (BigGAN, "
+                         "StyleGAN2) and completes no holes. Load a completion network (CoModGAN).")
     if net.image_channels != 3:
         raise CoModError(f"this network has {net.image_channels} image channels: completion needs one with 3 (RGB).")
 

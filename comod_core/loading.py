@@ -29,7 +29,8 @@ class ModelInfo:
 
     layout: "aligned" where all its pictures are framed alike (faces in the middle), so that a photo is best fitted
     whole; "free" where any crop will do. features: the extractor of the instance features that it takes
-    (`comod_core.instances.extractors`), "" where the file does not say or it takes none.
+    (`comod_core.instances.extractors`), "" where the file does not say or it takes none. condition: what a network that
+    translates takes, "edges" or "labels", "" as before; classes: those of its label maps, "name #rrggbb" each.
     """
 
     name: str
@@ -41,6 +42,8 @@ class ModelInfo:
     sha256: str
     layout: str = "free"
     features: str = ""
+    condition: str = ""
+    classes: tuple[str, ...] = ()
 
 
 def load_model(path_or_name: str | os.PathLike, device: str | torch.device | None = None,
@@ -62,7 +65,8 @@ def load_model(path_or_name: str | os.PathLike, device: str | torch.device | Non
         net.resolution, net.image_channels,
         str(facts.get("licence", entry.licence if entry else "unknown")),
         str(facts.get("origin", entry.origin if entry else "unknown")), _digest(path, facts),
-        str(facts.get("layout", entry.layout if entry else "free")), str(facts.get("features", "")))
+        str(facts.get("layout", entry.layout if entry else "free")), str(facts.get("features", "")),
+        str(facts.get("condition", "")), tuple(str(facts.get("classes", "")).splitlines()))
     return net
 
 
