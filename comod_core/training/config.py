@@ -17,9 +17,9 @@ class TrainConfig:
     """What every recipe has. Lengths are in images shown to the discriminator, thousands where a name says kimg.
 
     batch: images a step over all processes. accumulate: parts that a process cuts its share of a batch into, to save
-    memory. learning_rate falls to nothing over the last decay_kimg. generator_beta1: Adam's first for the generator,
-    None for that of the discriminator. ema_kimg: half-life of the averaged generator, never more than ema_rampup of what
-    was seen. augment: "none", "diffaugment" (Zhao et al. 2020) or "ada" (Karras et al. 2020), whose strength follows
+    memory. critic_rate: learning rate of the discriminator, None for learning_rate. Both fall to nothing over the last
+    decay_kimg. generator_beta1: Adam's first for the generator, None for the discriminator's. ema_kimg: half-life of the
+    averaged generator, never more than ema_rampup of what was seen. augment: "none", "diffaugment" (Zhao et al. 2020) or "ada" (Karras et al. 2020), whose strength follows
     ada_target and moves from 0 to 1 in ada_kimg at most. freeze_d: resolutions of the discriminator, from the highest
     down, that stay as they are (Mo et al. 2020). precision: "fp32", or "bf16" and "fp16" for mixed precision. Raises
     CoModError when values do not fit.
@@ -34,6 +34,7 @@ class TrainConfig:
     adam_beta1: float = 0.0
     adam_beta2: float = 0.99
     generator_beta1: float | None = None
+    critic_rate: float | None = None
     decay_kimg: float = 0.0
     r1_gamma: float = 10.0
     r1_interval: int = 16

@@ -87,14 +87,16 @@ class Trainer:
         """The settings' rates, whatever those of a snapshot were: a run may go on with others."""
         config = self.config
         left = config.total_kimg * 1000 - self.images_seen
-        rate = config.learning_rate * (min(1.0, left / (config.decay_kimg * 1000)) if config.decay_kimg else 1.0)
+        share = min(1.0, left / (config.decay_kimg * 1000)) if config.decay_kimg else 1.0
+        critic_rate = config.learning_rate if config.critic_rate is None else config.critic_rate
         # lazy regularisation: D takes one extra step in r1_interval, its rates are corrected for it (StyleGAN2, B)
-        c = config.r1_interval / (config.r1_interval + 1)
+        c = config.r1_interval / (config.r1_interval + 1) if config.r1_gamma else 1.0
         beta1 = config.adam_beta1 if config.generator_beta1 is None else config.generator_beta1
-        for optimizer, value, betas in ((self.g_optimizer, rate, (beta1, config.adam_beta2)),
-                                        (self.d_optimizer, rate * c, (config.adam_beta1 ** c, config.adam_beta2 ** c))):
+        for optimizer, value, betas in (
+                (self.g_optimizer, config.learning_rate, (beta1, config.adam_beta2)),
+                (self.d_optimizer, critic_rate * c, (config.adam_beta1 ** c, config.adam_beta2 ** c))):
             for group in optimizer.param_groups:
-                group["lr"], group["betas"] = value, betas
+                group["lr"], group["betas"] = value * share, betas
 
     # ---- what recipes use ---------------------------------------------------------------------
     def wake_discriminator(self, on: bool) -> None:

@@ -35,8 +35,7 @@ class InstanceConfig(TrainConfig):
     many pictures stand for an instance, itself among them. colour_pool: of so many nearest by features, the neighbours
     are those whose colours lie most alike; None: the nearest by features alone, as published. feature_noise: length of
     a random vector that is added to a feature, which has length 1. style_mixing: share of pictures with two z.
-    critic_steps: updates of the discriminator for one of the generator. critic_rate: its learning rate, None for the
-    generator's.
+    critic_steps: updates of the discriminator for one of the generator.
     """
 
     recipe: str = "instance"
@@ -47,7 +46,6 @@ class InstanceConfig(TrainConfig):
     style_mixing: float = 0.9
     noise_mode: str = "random"
     critic_steps: int = 1
-    critic_rate: float | None = None
 
     def __post_init__(self):
         super().__post_init__()
@@ -151,7 +149,6 @@ class Instance(Recipe):
     def step(self, trainer: Trainer) -> dict[str, Tensor]:
         """One update of the generator, and the discriminator's before it. Returns the losses as scalars."""
         config = self.config
-        self._set_rates(trainer)
         for turn in range(config.critic_steps):
             moment = trainer.step * config.critic_steps + turn
             parts = [self._part(trainer, moment, rows) for rows in trainer.place.parts(config.batch, config.accumulate)]
@@ -159,15 +156,6 @@ class Instance(Recipe):
         if config.r1_gamma and trainer.step % config.r1_interval == 0:
             losses["R1"] = self._penalise(trainer, parts)
         return losses | self._update_generator(trainer, parts)
-
-    def _set_rates(self, trainer: Trainer) -> None:
-        """The settings' learning rates, also in a resumed run. The discriminator's is corrected for lazy R1."""
-        config = self.config
-        lazy = config.r1_interval / (config.r1_interval + 1) if config.r1_gamma else 1.0
-        rate = config.learning_rate if config.critic_rate is None else config.critic_rate
-        for optimizer, value in ((trainer.g_optimizer, config.learning_rate), (trainer.d_optimizer, rate * lazy)):
-            for group in optimizer.param_groups:
-                group["lr"] = value
 
     def _part(self, trainer: Trainer, moment: int, rows: Sequence[int]) -> Part:
         config, net, pictures = self.config, trainer.generator, trainer.pictures
