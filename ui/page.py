@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import gradio as gr
 
+from . import style_actions, style_layout
 from .actions import Actions
 from .endpoints import QUEUE, Endpoints, on_page, register, stop_on_leaving, with_names
 from .jobs import Jobs
@@ -22,9 +23,12 @@ def build(models: Models) -> gr.Blocks:
         gr.Markdown(TITLE, elem_id="title")
         with gr.Tab("Complete"):
             page = lay_out(models)
+        with gr.Tab("Style maps") as style_tab:
+            style_page = style_layout.lay_out(models)
         _wire(app, page, Actions(page, models, jobs))
         register(Endpoints(models, jobs), {"loader": page.loader, "complete": page.complete, "holes": page.holes,
                                            "sides": page.sides})
+        style_actions.wire(app, style_tab, style_page, style_actions.StyleActions(style_page, models))
         app.unload(stop_on_leaving(jobs))
     return app
 
