@@ -18,6 +18,7 @@ from .models import LoadModel
 from .pictures import ExamplePicture, ImageGrid
 from .style_edits import StyleMapBlend, StyleMapDirection, StyleMapMix, StyleMapMove, StyleMapTransplant
 from .stylemaps import StyleMapDecode, StyleMapEncode, StyleMapInterpolate, StyleMapSample
+from .translation import EdgeCondition, LabelCondition, Translate
 
 NODES: list[type[io.ComfyNode]] = [
     LoadModel,
@@ -27,6 +28,7 @@ NODES: list[type[io.ComfyNode]] = [
     StyleMapDecode, StyleMapInterpolate,
     InstanceEncode, InstanceCondition, InstanceRank, InstanceInterpolate, InstanceNeighbours, InstanceStored,
     InstanceText,
+    EdgeCondition, LabelCondition, Translate,
     ExamplePicture, ImageGrid,
 ]
 

@@ -17,6 +17,7 @@ Latent = io.Custom("COMOD_LATENT")
 StyleMap = io.Custom("COMOD_STYLE_MAP")
 StyleDirection = io.Custom("COMOD_STYLE_DIRECTION")
 Instance = io.Custom("COMOD_INSTANCE")
+Condition = io.Custom("COMOD_CONDITION")
 
 
 @dataclass(frozen=True)

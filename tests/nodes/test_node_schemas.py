@@ -16,6 +16,7 @@ EXPECTED = {
     "CoModStyleMapMix", "CoModStyleMapDirection", "CoModStyleMapMove", "CoModStyleMapDecode",
     "CoModStyleMapInterpolate", "CoModInstanceEncode", "CoModInstanceCondition", "CoModInstanceRank",
     "CoModInstanceInterpolate", "CoModInstanceNeighbours", "CoModInstanceStored", "CoModInstanceText",
+    "CoModEdgeCondition", "CoModLabelCondition", "CoModTranslate",
 }
 
 
