@@ -100,20 +100,14 @@ class Translation(Recipe):
         """One update of both networks. Returns the losses as scalars on the device."""
         config = self.config
         alone = trainer.images_seen < config.l1_only_kimg * 1000
-        self._pace(trainer, alone)
+        for group in trainer.g_optimizer.param_groups if alone else ():
+            group["betas"] = (0.9, group["betas"][1])       # momentum suits reconstruction, not the adversarial part
         parts = [self._part(trainer, rows) for rows in trainer.place.parts(config.batch, config.accumulate)]
         losses = {} if alone else self._update_discriminator(trainer, parts)
         losses |= self._update_generator(trainer, parts, alone)
         if parts[0].w is not None:
             trainer.follow_w(torch.cat([part.w for part in parts]))
         return losses
-
-    def _pace(self, trainer: Trainer, alone: bool) -> None:
-        """The rates that the trainer has just set, as this recipe wants them."""
-        for group in trainer.g_optimizer.param_groups if alone else ():
-            group["betas"] = (0.9, group["betas"][1])
-        for group in trainer.d_optimizer.param_groups:
-            group["lr"] *= self.config.d_rate
 
     def _part(self, trainer: Trainer, rows: Sequence[int]) -> Part:
         step, k, device = trainer.step, self.config.samples_per_condition, trainer.place.device
