@@ -28,9 +28,9 @@ ARCHITECTURES: dict[str, tuple[type, type, type]] = {
 # what each is published with, where the others have nothing of the kind
 PUBLISHED: dict[str, dict[str, Any]] = {
     "comodgan": {},
-    "pix2pix": {"learning_rate": 0.0002, "adam_beta1": 0.5, "adam_beta2": 0.999, "generator_beta1": 0.5, "r1_gamma": 0.0,
+    "pix2pix": {"learning_rate": 0.0002, "adam_beta1": 0.5, "adam_beta2": 0.999, "r1_gamma": 0.0,
                 "l1_weight": 100.0, "l1_warmup_weight": 100.0},
-    "spade": {"learning_rate": 0.0002, "critic_rate": 0.0004, "adam_beta1": 0.0, "adam_beta2": 0.9, "generator_beta1": 0.0,
+    "spade": {"learning_rate": 0.0002, "critic_rate": 0.0004, "adam_beta1": 0.0, "adam_beta2": 0.9,
               "r1_gamma": 0.0, "adversarial": "hinge", "matching_weight": 10.0, "perceptual_weight": 10.0},
 }
 
@@ -42,8 +42,9 @@ class TranslationConfig(TrainConfig):
     architecture: "comodgan", "pix2pix" or "spade"; a network of another one is replaced by a small one.
     classes: of label maps, "name #rrggbb" each, in the order of their numbers.
     l1_weight: of the mean absolute difference, reached from l1_warmup_weight over l1_warmup_kimg; the first
-    l1_only_kimg are trained without the discriminator and with 0.9 for Adam's first beta. perceptual_weight: of `PerceptualDistance`. Of both,
-    nearest_share counts for the nearest of samples_per_condition pictures alone and the rest for all.
+    l1_only_kimg are trained without the discriminator and with 0.9 for Adam's first beta. perceptual_weight: of
+    `PerceptualDistance`. Of both, nearest_share counts for the nearest of samples_per_condition pictures alone and the
+    rest for all.
     diversity_weight: of the perceptual distance between two pictures of one condition, rewarded as far as
     diversity_limit. matching_weight: of the difference of the discriminator's features (SPADE). adversarial: "logistic"
     or "hinge".
