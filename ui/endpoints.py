@@ -51,7 +51,11 @@ def with_names(function: Callable, names: Iterable[str], event_data: type | None
 
 def on_page(event: Callable, method: Callable, inputs: dict[str, gr.components.Component], outputs: Any,
             event_data: type | None = None, **options: Any) -> Any:
-    """Let a component's event call `method(values, request)` of a tab's actions; not part of the named endpoints."""
+    """Let a component's event call `method(values, request)` of a tab's actions; not part of the named endpoints.
+
+    Give `show_progress_on` a light component, such as the tab's status. Otherwise Gradio reads every output again
+    whenever any event begins or ends, and reading an ImageEditor means drawing, packing and sending its pictures.
+    """
     return event(with_names(method, inputs, event_data), list(inputs.values()), outputs, show_progress="hidden",
                  api_name=f"page_{method.__name__}", api_visibility="private", **options)
 

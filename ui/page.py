@@ -1,6 +1,8 @@
 """The page put together, and the server that shows it."""
 from __future__ import annotations
 
+import functools
+
 import gradio as gr
 
 from . import style_actions, style_layout
@@ -52,20 +54,21 @@ def _wire(app: gr.Blocks, page: Page, do: Actions) -> None:
     source = {"source": page.source}
     painted = {**source, "editor": page.editor}
     started = [page.start, page.stop]
-    on_page(app.load, do.begin, {}, [*edited, page.loader["model_name"]])
-    on_page(page.open_picture.upload, do.open_picture, {"file": page.open_picture}, edited)
-    on_page(page.examples.select, do.open_example, {}, edited, gr.SelectData)
-    on_page(page.open_mask.upload, do.open_mask, {**source, "file": page.open_mask}, edited)
-    on_page(page.random_hole.click, do.random_hole, {**source, **page.holes}, edited)
-    on_page(page.clear_hole.click, do.clear_hole, source, edited)
-    on_page(page.editor.clear, do.clear_hole, source, edited)
-    on_page(page.extend.click, do.extend, {**painted, **page.sides}, edited)
-    on_page(page.back.click, do.back, source, edited)
-    on_page(page.gallery.select, do.choose, {"results": page.results}, chosen, gr.SelectData)
-    on_page(page.go_on.click, do.go_on, {"results": page.results, "chosen": page.chosen}, edited)
-    on_page(page.new_seed.click, do.new_seed, {}, page.complete["seed"])
-    on_page(page.stop.click, do.stop, {}, None, queue=False)
-    on_page(page.start.click, do.complete, {**painted, **page.loader, **page.complete},
-            [page.status, page.gallery, page.results, *chosen, *started], concurrency_id=QUEUE, concurrency_limit=1,
-            scroll_to_output=True).then(with_names(do.finish, ()), None, started, show_progress="hidden",
-                                        api_name="page_finish", api_visibility="private")
+    on = functools.partial(on_page, show_progress_on=page.status)
+    on(app.load, do.begin, {}, [*edited, page.loader["model_name"]])
+    on(page.open_picture.upload, do.open_picture, {"file": page.open_picture}, edited)
+    on(page.examples.select, do.open_example, {}, edited, gr.SelectData)
+    on(page.open_mask.upload, do.open_mask, {**source, "file": page.open_mask}, edited)
+    on(page.random_hole.click, do.random_hole, {**source, **page.holes}, edited)
+    on(page.clear_hole.click, do.clear_hole, source, edited)
+    on(page.editor.clear, do.clear_hole, source, edited)
+    on(page.extend.click, do.extend, {**painted, **page.sides}, edited)
+    on(page.back.click, do.back, source, edited)
+    on(page.gallery.select, do.choose, {"results": page.results}, chosen, gr.SelectData)
+    on(page.go_on.click, do.go_on, {"results": page.results, "chosen": page.chosen}, edited)
+    on(page.new_seed.click, do.new_seed, {}, page.complete["seed"])
+    on(page.stop.click, do.stop, {}, None, queue=False)
+    on(page.start.click, do.complete, {**painted, **page.loader, **page.complete},
+       [page.status, page.gallery, page.results, *chosen, *started], concurrency_id=QUEUE, concurrency_limit=1,
+       scroll_to_output=True).then(with_names(do.finish, ()), None, started, show_progress="hidden",
+                                   api_name="page_finish", api_visibility="private", show_progress_on=page.status)

@@ -227,28 +227,29 @@ def wire(app: gr.Blocks, tab: gr.Tab, page: StylePage, do: StyleActions) -> None
                    f"shift_y_{i}": one.shift_y}
         shown += [one.opened, one.painter, one.shift_x, one.shift_y]
     shifts = [shift for one in page.references for shift in (one.shift_x, one.shift_y)]
+    on = functools.partial(on_page, show_progress_on=page.status)
     live = {"trigger_mode": "always_last", "concurrency_id": QUEUE, "concurrency_limit": 1}
     model = {name: page.loader[name] for name in ("model_name", "precision")}
 
     opening = [
-        on_page(tab.select, do.begin, {"opened": page.opened, **model}, [page.loader["model_name"], *shown]),
-        on_page(page.open.upload, do.open_picture, {"file": page.open}, shown),
-        on_page(page.examples.select, do.open_example, {"example_for": page.example_for}, shown, gr.SelectData)]
+        on(tab.select, do.begin, {"opened": page.opened, **model}, [page.loader["model_name"], *shown]),
+        on(page.open.upload, do.open_picture, {"file": page.open}, shown),
+        on(page.examples.select, do.open_example, {"example_for": page.example_for}, shown, gr.SelectData)]
     for i, one in enumerate(page.references):
-        opening += [on_page(one.open.upload, _for_reference(do.open_picture, i), {"file": one.open}, shown),
-                    on_page(one.random.click, _for_reference(do.random_reference, i), model, shown)]
+        opening += [on(one.open.upload, _for_reference(do.open_picture, i), {"file": one.open}, shown),
+                    on(one.random.click, _for_reference(do.random_reference, i), model, shown)]
     changed = [one.painter.input for one in page.references] + [one.input for one in (*settings.values(), *shifts)]
     results = [page.stage, page.status]
     for event in (functools.partial(gr.on, changed), *(event.then for event in opening)):
-        on_page(event, do.edit, inputs, results, **live)
-    on_page(page.stage.input, do.move, inputs, [*results, *shifts], gr.EventData, **live)
-    on_page(page.download.click, do.download, inputs, [page.status, page.saver], concurrency_id=QUEUE)
-    on_page(page.start.click, do.interpolate, {**inputs, **page.interpolate, "towards": page.towards, "fps": page.fps},
-            [page.status, page.player, page.frames], concurrency_id="interpolation", concurrency_limit=1)
-    on_page(page.fps.release, do.replay, {"frames_made": page.frames, "player": page.player, "fps": page.fps},
-            page.player)
-    on_page(page.save.click, do.save, {"frames_made": page.frames, "kind": page.kind, "fps": page.fps}, page.saver)
-    on_page(page.stop.click, do.stop, {}, None, queue=False)
+        on(event, do.edit, inputs, results, **live)
+    on(page.stage.input, do.move, inputs, [*results, *shifts], gr.EventData, **live)
+    on(page.download.click, do.download, inputs, [page.status, page.saver], concurrency_id=QUEUE)
+    on(page.start.click, do.interpolate, {**inputs, **page.interpolate, "towards": page.towards, "fps": page.fps},
+       [page.status, page.player, page.frames], concurrency_id="interpolation", concurrency_limit=1)
+    on(page.fps.release, do.replay, {"frames_made": page.frames, "player": page.player, "fps": page.fps},
+       page.player)
+    on(page.save.click, do.save, {"frames_made": page.frames, "kind": page.kind, "fps": page.fps}, page.saver)
+    on(page.stop.click, do.stop, {}, None, queue=False)
     for jobs in (do.edits, do.ways):
         app.unload(stop_on_leaving(jobs))
 
