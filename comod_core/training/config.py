@@ -17,12 +17,12 @@ class TrainConfig:
     """What every recipe has. Lengths are in images shown to the discriminator, thousands where a name says kimg.
 
     batch: images a step over all processes. accumulate: parts that a process cuts its share of a batch into, to save
-    memory. critic_rate: learning rate of the discriminator, None for learning_rate. Both fall to nothing over the last
-    decay_kimg. generator_beta1: Adam's first for the generator, None for the discriminator's. ema_kimg: half-life of the
-    averaged generator, never more than ema_rampup of what was seen. augment: "none", "diffaugment" (Zhao et al. 2020) or "ada" (Karras et al. 2020), whose strength follows
-    ada_target and moves from 0 to 1 in ada_kimg at most. freeze_d: resolutions of the discriminator, from the highest
-    down, that stay as they are (Mo et al. 2020). precision: "fp32", or "bf16" and "fp16" for mixed precision. Raises
-    CoModError when values do not fit.
+    memory. critic_rate: learning rate of the discriminator, None for learning_rate; both fall to nothing over the
+    last decay_kimg. generator_beta1: Adam's first for the generator, None for the discriminator's. ema_kimg:
+    half-life of the averaged generator, never more than ema_rampup of what was seen. augment: "none", "diffaugment"
+    (Zhao et al. 2020) or "ada" (Karras et al. 2020), whose strength follows ada_target and moves from 0 to 1 in
+    ada_kimg at most. freeze_d: resolutions of the discriminator, from the highest down, that stay as they are (Mo et
+    al. 2020). precision: "fp32", or "bf16" and "fp16" for mixed precision. Raises CoModError when values do not fit.
     """
 
     recipe: str = ""
