@@ -31,19 +31,19 @@ class Models:
         self._lock = threading.Lock()
         self._kept: dict[str, tuple[tuple, Any]] = {}
 
-    def names(self, architecture: str | None = None) -> list[str]:
+    def names(self, *architectures: str) -> list[str]:
         """What can be chosen now; files that were put into the model folder meanwhile are there.
 
-        architecture: only models of this one, and foreign files, which say it only when they are read.
+        architectures: only models of these, and foreign files, which say it only when they are read.
         """
         names = model_names()
         if self._file:
             names = [self._file.name, *(name for name in names if name != self._file.name)]
-        return names if architecture is None else [name for name in names if self._may_be(name, architecture)]
+        return [name for name in names if self._may_be(name, architectures)] if architectures else names
 
-    def default(self, architecture: str | None = None) -> str | None:
-        """The name to begin with: the one that was named at the start where it is of this architecture."""
-        names = self.names(architecture)
+    def default(self, *architectures: str) -> str | None:
+        """The name to begin with: the one that was named at the start where it is of these architectures."""
+        names = self.names(*architectures)
         return self._first if self._first in names else next(iter(names), None)
 
     def get(self, name: str | None, precision: str = "fp32") -> Any:
@@ -58,13 +58,13 @@ class Models:
                 self._kept[found.model.info.architecture] = key, found
             return found
 
-    def _may_be(self, name: str, architecture: str) -> bool:
+    def _may_be(self, name: str, architectures: tuple[str, ...]) -> bool:
         entry = next((entry for entry in MODELS if entry.built_in and entry.name == name), None)
         if entry is not None:
-            return entry.architecture == architecture
+            return entry.architecture in architectures
         path = self._file if self._is_file(name) else host.model_path(name)
         try:
-            return not is_safetensors(path) or read_header(path).get("architecture") == architecture
+            return not is_safetensors(path) or read_header(path).get("architecture") in architectures
         except (CoModError, OSError):
             return False
 

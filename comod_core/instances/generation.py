@@ -191,8 +191,9 @@ def _each(name: str, rows: Tensor | None, count: int, width: int) -> list[Tensor
     if rows is None:
         return [None] * count
     if rows.shape[1] != width or len(rows) not in (1, count):
+        hint = " Use the extractor that it was trained with." if name == "features" and rows.shape[1] != width else ""
         raise CoModError(f"{name} have shape {list(rows.shape)}: this network takes {width} values, in one row "
-                         f"or {count}.")
+                         f"or {count}.{hint}")
     return list(rows.expand(count, -1).split(1))
 
 
