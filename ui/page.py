@@ -5,7 +5,7 @@ import functools
 
 import gradio as gr
 
-from . import style_actions, style_layout
+from . import instance_actions, instance_layout, style_actions, style_layout
 from .actions import Actions
 from .endpoints import QUEUE, Endpoints, on_page, register, stop_on_leaving, with_names
 from .jobs import Jobs
@@ -27,10 +27,14 @@ def build(models: Models) -> gr.Blocks:
             page = lay_out(models)
         with gr.Tab("Style maps") as style_tab:
             style_page = style_layout.lay_out(models)
+        with gr.Tab("Instances") as instance_tab:
+            instance_page = instance_layout.lay_out(models)
         _wire(app, page, Actions(page, models, jobs))
         register(Endpoints(models, jobs), {"loader": page.loader, "complete": page.complete, "holes": page.holes,
                                            "sides": page.sides})
         style_actions.wire(app, style_tab, style_page, style_actions.StyleActions(style_page, models))
+        instance_actions.wire(app, instance_tab, instance_page,
+                              instance_actions.InstanceActions(instance_page, models))
         app.unload(stop_on_leaving(jobs))
     return app
 
