@@ -12,7 +12,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ...errors import CoModError
 from ...labels import AVATAR_PARTS, paint, parse_table
 from ...networks import CoModConfig
 from ...translation import translate_batch
@@ -264,7 +263,7 @@ class Edges(Translation):
         complete_edges(folder, images, report)
 
     def begin(self, trainer: Trainer) -> None:
-        check_edges(_needed(trainer, "edges"), trainer.pictures.images)
+        check_edges(trainer.pictures.beside["edges"], trainer.pictures.images)
 
     def condition(self, trainer: Trainer, step: int, rows: Sequence[int]) -> Tensor:
         config, device = self.config, trainer.place.device
@@ -294,7 +293,7 @@ class Labels(Translation):
                             classes=tuple(map(str, AVATAR_PARTS)))
 
     def begin(self, trainer: Trainer) -> None:
-        check_label_array(_needed(trainer, "labels"), trainer.pictures.images, self.config.classes)
+        check_label_array(trainer.pictures.beside["labels"], trainer.pictures.images, self.config.classes)
 
     def condition(self, trainer: Trainer, step: int, rows: Sequence[int]) -> Tensor:
         config, device = self.config, trainer.place.device
@@ -310,11 +309,3 @@ class Labels(Translation):
     def picture(self, condition: Tensor) -> Tensor:
         labels = torch.where(condition.amax(dim=1) > 0, condition.argmax(dim=1), 255)
         return paint(labels, parse_table(self.config.classes))
-
-
-def _needed(trainer: Trainer, name: str) -> np.ndarray:
-    array = trainer.pictures.beside.get(name)
-    if array is None:
-        raise CoModError(f"Training: {name}.npy is missing beside images.npy. Make a set of pairs with comod dataset "
-                         "--pairs, or render the avatars with parts.")
-    return array
