@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from ..errors import CoModError
 from ..ops import setup_filter, upsample2d
+from .fast import FastCoModGAN, fast_form
 from .layers import Conv2d, Dense, Mapping, ModulatedConv2d, NoiseSource, feature_maps
 
 
@@ -163,6 +164,11 @@ class Synthesis(nn.Module):
     def _to_rgb(self, channels: int, style: int) -> ModulatedConv2d:
         return ModulatedConv2d(channels, self.config.image_channels, style, 1, demodulate=False, act="linear")
 
+    def convolutions(self) -> list[ModulatedConv2d]:
+        """The layers that take noise, in order."""
+        blocks = (getattr(self, f"b{res}") for res in self.resolutions)
+        return [self.b4.conv, *(layer for block in blocks for layer in (block.conv0, block.conv1))]
+
     def _style(self, w: Tensor, code: Tensor, layer: int) -> Tensor:
         # s = A(concat(w, c)), Figure 4 (c); the switches leave one of the two out
         parts = [w[:, layer]] * self.config.style_mod + [code] * self.config.cond_mod
@@ -237,7 +243,8 @@ class CoModGenerator(nn.Module):
             known = 1 - mask.to(dtype)
             kept = torch.where(known > 0, image * known, 0)
             x = torch.cat([(known - 0.5).expand(len(kept), -1, -1, -1), kept], dim=1)
-        raw, skips = self.encoder(x.contiguous(memory_format=torch.channels_last))
+        fast = fast_form(self, FastCoModGAN)
+        raw, skips = (fast.encode if fast else self.encoder)(x.contiguous(memory_format=torch.channels_last))
         encoding = Encoding(raw, raw, skips, kept, None if known is None else 1 - known, config.dropout_rate)
         if not dropout or config.dropout_rate == 0:
             return encoding
@@ -257,7 +264,10 @@ class CoModGenerator(nn.Module):
         if len(encoding) != len(w) and 1 not in (len(encoding), len(w)):
             raise CoModError(f"decode: {len(encoding)} encodings and {len(w)} latents; give as many, or one of either.")
         count = max(len(encoding), len(w))
-        y = self.synthesis(encoding, w.to(encoding.code.dtype), NoiseSource(noise_mode, count, generators))
+        noise, w = NoiseSource(noise_mode, count, generators), w.to(encoding.code.dtype)
+        if fast := fast_form(self, FastCoModGAN):
+            return fast.decode(encoding, w, [noise(layer) for layer in self.synthesis.convolutions()])
+        y = self.synthesis(encoding, w, noise)
         if encoding.mask is None:
             return y
         # y * (1 - m) + x * m with m = 1 on known pixels; `image` is zero in the hole already

@@ -1,0 +1,8 @@
+"""Networks in the form in which a CPU runs them quickest, built once a network and thrown away when its weights change.
+
+The numbers are those of the networks themselves. Nothing here can be differentiated through.
+"""
+from .comodgan import FastCoModGAN
+from .forms import fast_form, plain_form
+
+__all__ = ["FastCoModGAN", "fast_form", "plain_form"]

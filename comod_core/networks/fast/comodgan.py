@@ -1,0 +1,211 @@
+"""CoModGAN on a CPU: the encoder, and the decoder of one sample where the hole needs it."""
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ...ops.planes import Plane, plane
+from ...ops.prepacked import direct
+from ...ops.scratch import Scratch
+from ...ops.winograd import winograd
+from .boxes import Box, box_of, boxes, double
+from .modulated import GAIN, SLOPE, Modulated, ToRGB, resampler, run, suits_winograd
+
+
+class FastEncoder:
+    """E of one picture: x [4,R,R] to the global code [D] in float32 and skips {res: [C,res,res]}."""
+
+    def __init__(self, encoder, dtype: torch.dtype, scratch: Scratch):
+        self.dtype, self.scratch, self.resolutions = dtype, scratch, encoder.resolutions
+        self.from_rgb = _folded(encoder.from_rgb)
+        self.blocks = {res: _block(getattr(encoder, f"b{res}"), res, dtype) for res in self.resolutions}
+        self.conv, self.dense = direct(*_folded(encoder.b4.conv), dtype=dtype), encoder.b4.dense
+
+    def __call__(self, x: Tensor) -> tuple[Tensor, dict[int, Tensor]]:
+        skips, source = {}, None
+        for res in self.resolutions:
+            conv0, conv1 = self.blocks[res]
+            width, narrow = conv0.bias_size, conv1.bias_size
+            skip = plane(res, res, width, 2, self.dtype)
+            if source is None:
+                self._first(x, conv0.kernel, skip)
+            else:
+                run(conv0.kernel, source, skip, self.scratch)
+            skips[res] = skip.inside.permute(2, 0, 1)
+            source = plane(res // 2, res // 2, narrow, 1, self.dtype, self.scratch, f"encoder{res}")
+            run(conv1.kernel, skip, source, self.scratch, factor=0.5, margin=2)
+        last = plane(4, 4, source.whole.shape[2], 0, self.dtype)
+        run(self.conv, source, last, self.scratch)
+        skips[4] = last.whole.permute(2, 0, 1)
+        code = F.linear(skips[4].flatten().float(), self.dense.weight.float()).mul_(self.dense.scale * GAIN)
+        if self.dense.bias is not None:
+            code += self.dense.bias.float() * (self.dense.lr_mul * GAIN)
+        return F.leaky_relu_(code, SLOPE), skips
+
+    def _first(self, x: Tensor, conv0, skip: Plane) -> None:
+        """FromRGB and the first convolution, strip by strip: features of FromRGB are needed nowhere else."""
+        weight, bias = (value.to(self.dtype) for value in self.from_rgb)
+        weight, size = weight[:, :, 0, 0].t().contiguous(), x.shape[1]
+        pixels = x.permute(1, 2, 0).to(self.dtype).contiguous()
+        rows = conv0.rows(size)
+        for start in range(0, size, rows):
+            stop = min(start + rows, size)
+            low, high = max(start - 1, 0), min(stop + 1, size)
+            strip = plane(high - low, size, weight.shape[1], 1, self.dtype, self.scratch, "first", top=low)
+            found = torch.addmm(bias, pixels[low:high].flatten(0, 1), weight)
+            torch.ops.aten.leaky_relu.out(found.view(high - low, size, -1), SLOPE, out=strip.inside)
+            conv0.strip(strip.around(start, stop, 0, size, 1), skip.inside[start:stop], self.scratch, slope=SLOPE)
+
+
+class _Layer:
+    """A convolution of the encoder and how many channels it gives."""
+
+    def __init__(self, conv, resolution: int, dtype: torch.dtype):
+        weight, bias = _folded(conv)
+        self.bias_size = len(weight)
+        if conv.down:
+            taps = resampler(conv.fir, weight.shape[1], 1.0, dtype)
+            self.kernel = direct(weight, bias, "down", taps, dtype)
+        elif suits_winograd(weight, resolution, dtype):
+            self.kernel = winograd(weight, bias)
+        else:
+            self.kernel = direct(weight, bias, dtype=dtype)
+
+
+def _block(block, resolution: int, dtype: torch.dtype) -> tuple[_Layer, _Layer]:
+    return _Layer(block.conv0, resolution, dtype), _Layer(block.conv1, resolution, dtype)
+
+
+def _folded(conv) -> tuple[Tensor, Tensor]:
+    """Weight and bias with the scale and the activation's gain in them."""
+    return conv.weight.detach().float() * (conv.scale * GAIN), conv.bias.detach().float() * GAIN
+
+
+class FastDecoder:
+    """G of one sample: code [D], skips, styles and noise to RGB in a box around the hole."""
+
+    def __init__(self, synthesis, dtype: torch.dtype, scratch: Scratch):
+        self.dtype, self.scratch, self.dense = dtype, scratch, synthesis.b4.dense
+        self.resolutions, self.style_mod = synthesis.resolutions, synthesis.config.style_mod
+        self.cond_mod = synthesis.config.cond_mod
+        self.first, self.first_rgb = Modulated(synthesis.b4.conv, 4, dtype), ToRGB(synthesis.b4.to_rgb)
+        self.blocks = []
+        for res in self.resolutions:
+            block = getattr(synthesis, f"b{res}")
+            taps = resampler(block.conv0.fir, len(block.conv0.weight), 4.0, dtype)
+            self.blocks.append((res, Modulated(block.conv0, res, dtype, taps), Modulated(block.conv1, res, dtype),
+                                ToRGB(block.to_rgb)))
+
+    def _style(self, w: Tensor, code: Tensor, layer: int) -> Tensor:
+        return torch.cat([w[layer]] * self.style_mod + [code] * self.cond_mod)
+
+    def __call__(self, code: Tensor, skips: dict[int, Tensor], w: Tensor, noises: list[Tensor | None],
+                 needed: Box) -> Tensor:
+        """code [D] and w [L,W] in float32, skips {res: [C,res,res]}, noises: one a convolution, [1,r,r] or None.
+
+        Returns [h,w,3] in float32, where `needed` (top, bottom, left, right) is right; the box is `boxes(needed)[R]`.
+        """
+        found = boxes(needed, self.resolutions[-1])
+        x, rgb = self._start(code, skips[4], w, noises[0])
+        for i, (res, conv0, conv1, to_rgb) in enumerate(self.blocks):
+            box, last = found[res], res == self.resolutions[-1]
+            styles = [self._style(w, code, 2 * i + 1 + k) for k in range(3)]
+            half = tuple(edge // 2 for edge in box)
+            between = self._plane(box, len(conv0.bias), res, "between")
+            kernel, style = conv0.prepare(conv0.style(styles[0]))
+            run(kernel, x, between, self.scratch, half, 2, skip=skips[res].permute(1, 2, 0),
+                noise=conv0.noise(noises[2 * i + 1]), **style)
+            larger = self._plane(box, 3, res, "rgb", torch.float32)
+            double(rgb.around(*half, 1), larger.inside)
+            rgb, noise = larger, conv1.noise(noises[2 * i + 2])
+            x = self._second(conv1, to_rgb, styles[1:], between, box, noise, rgb, None if last else res)
+        return rgb.inside
+
+    def _plane(self, box: Box, channels: int, res: int, name: str, dtype: torch.dtype | None = None) -> Plane:
+        dtype, scratch = dtype or self.dtype, None if dtype else self.scratch
+        return plane(box[1] - box[0], box[3] - box[2], channels, 1, dtype, scratch, f"{name}{res.bit_length() % 2}",
+                     box[0], box[2])
+
+    def _start(self, code: Tensor, skip: Tensor, w: Tensor, noise: Tensor | None) -> tuple[Plane, Plane]:
+        """The 4x4 features and their RGB."""
+        x = F.linear(code, self.dense.weight.float()).mul_(self.dense.scale * GAIN)
+        x = F.leaky_relu_(x.add_(self.dense.bias.float() * (self.dense.lr_mul * GAIN)), SLOPE).view(-1, 4, 4) + skip
+        box = (0, 4, 0, 4)
+        source, out = (self._plane(box, len(channels), 4, name) for channels, name in
+                       ((x, "between"), (self.first.bias, "x")))
+        source.inside.copy_(x.permute(1, 2, 0))
+        kernel, style = self.first.prepare(self.first.style(self._style(w, code, 0)))
+        run(kernel, source, out, self.scratch, noise=self.first.noise(noise), **style)
+        rgb = self._plane(box, 3, 4, "rgb", torch.float32)
+        weight = self.first_rgb.prepare(self._style(w, code, 1))
+        rgb.inside.copy_(self.first_rgb(out.whole, weight)[1:-1, 1:-1])
+        return out, rgb
+
+    def _second(self, conv: Modulated, to_rgb: ToRGB, styles: list[Tensor], source: Plane, box: Box,
+                noise: Tensor | None, rgb: Plane, res: int | None) -> Plane | None:
+        """The second convolution of a block and its RGB, added in place; its features where there is a next block."""
+        kernel, style = conv.prepare(conv.style(styles[0]))
+        weight, (top, bottom, left, right) = to_rgb.prepare(styles[1]), box
+        out = None if res is None else self._plane(box, len(conv.bias), res, "x")
+        rows = kernel.rows(right - left)
+        for start in range(top, bottom, rows):
+            stop = min(start + rows, bottom)
+            seen = (start, stop, left, right)
+            if out is None:
+                target = plane(stop - start, right - left, len(conv.bias), 0, self.dtype, self.scratch, "strip").whole
+            else:
+                target = out.around(*seen, 0)
+            kernel.strip(source.around(*seen, 1), target, self.scratch, slope=SLOPE,
+                         noise=None if noise is None else noise[start:stop, left:right], **style)
+            whole = target if out is None else out.whole[start - top + 1:stop - top + 1]
+            color = to_rgb(whole, weight)
+            rgb.around(*seen, 0).add_(color if out is None else color[:, 1:-1])
+        return out
+
+
+class FastCoModGAN:
+    """The fast form of a `CoModGenerator`: `encode` and `decode` of any number of samples, one at a time."""
+
+    def __init__(self, net, dtype: torch.dtype):
+        self.scratch, self.small = Scratch(dtype), Scratch()
+        with torch.inference_mode():
+            self.encoder = FastEncoder(net.encoder, dtype, self.scratch)
+            self.decoder = FastDecoder(net.synthesis, dtype, self.scratch)
+
+    def encode(self, x: Tensor) -> tuple[Tensor, dict[int, Tensor]]:
+        """x [N,C,R,R] -> the global codes [N,D] and skips {res: [N,C,res,res]}."""
+        found = [self.encoder(image) for image in x]
+        if len(found) == 1:
+            code, skips = found[0]
+            return code[None].to(x.dtype), {res: skip[None] for res, skip in skips.items()}
+        skips = {res: torch.stack([skips[res] for _, skips in found]) for res in found[0][1]}
+        return torch.stack([code for code, _ in found]).to(x.dtype), skips
+
+    def decode(self, encoding, w: Tensor, noises: list[Tensor | None]) -> Tensor:
+        """Encoding of N images or one, w [N,L,W] or one, noise maps [N or 1,1,r,r] -> [N,3,R,R], composited."""
+        count, size = max(len(encoding), len(w)), self.decoder.resolutions[-1]
+        pictures = []
+        for i in range(count):
+            code = _row(encoding.code, i).float()
+            skips = {res: _row(skip, i) for res, skip in encoding.skips.items()}
+            image, mask = (None if x is None else _row(x, i) for x in (encoding.image, encoding.mask))
+            needed = (0, size, 0, size) if mask is None else box_of(mask[0])
+            if needed is None:
+                pictures.append(image.clone())
+                continue
+            maps = [None if noise is None else _row(noise, i) for noise in noises]
+            rgb = self.decoder(code, skips, _row(w, i).float(), maps, needed).permute(2, 0, 1)
+            top, bottom, left, right = boxes(needed, size)[size]
+            if mask is None:
+                pictures.append(rgb.to(w.dtype, memory_format=torch.contiguous_format))
+                continue
+            picture = image.clone(memory_format=torch.contiguous_format)
+            part = (slice(None), slice(top, bottom), slice(left, right))
+            picture[part] += rgb * mask[part]
+            pictures.append(picture)
+        return torch.stack(pictures)
+
+
+def _row(x: Tensor, i: int) -> Tensor:
+    return x[0] if len(x) == 1 else x[i]

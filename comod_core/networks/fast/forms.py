@@ -1,0 +1,57 @@
+"""Which network has a fast form, when it may be used, and how long it stays valid."""
+from __future__ import annotations
+
+import contextlib
+import weakref
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+_DTYPES = (torch.float32, torch.bfloat16)
+_allowed: ContextVar[bool] = ContextVar("comod_fast", default=True)
+_forms: weakref.WeakKeyDictionary[nn.Module, tuple[tuple, Any]] = weakref.WeakKeyDictionary()
+
+
+def fast_form(net: nn.Module, build: Callable[[nn.Module, torch.dtype], Any]) -> Any | None:
+    """The fast form of a network, made by build(net, dtype) when there is none of its present weights; None where the
+    network itself has to run: on a GPU, in training, with gradients, under autocast, while it is traced or compiled.
+
+    dtype is that of the weights, or `net.inference_dtype` where the network has that attribute and it is not None.
+    """
+    if torch.compiler.is_compiling():
+        return None
+    weight = next(net.parameters())
+    if not _allowed.get() or torch.is_grad_enabled() or net.training or weight.device.type != "cpu" or _traced():
+        return None
+    dtype = getattr(net, "inference_dtype", None) or weight.dtype
+    if dtype not in _DTYPES or weight.dtype not in _DTYPES:
+        return None
+    key = (dtype, *(_stamp(tensor) for tensor in (*net.parameters(), *net.buffers())))
+    held = _forms.get(net)
+    if held is None or held[0] != key:
+        _forms.pop(net, None)  # what it holds is freed before its successor is made
+        held = _forms[net] = (key, build(net, dtype))
+    return held[1]
+
+
+@contextlib.contextmanager
+def plain_form() -> Iterator[None]:
+    """Within the block networks run as they are."""
+    token = _allowed.set(False)
+    try:
+        yield
+    finally:
+        _allowed.reset(token)
+
+
+def _stamp(tensor: Tensor) -> tuple[int, int]:
+    """Changes when the values may have. (Tensors made in inference mode do not count their changes.)"""
+    return tensor.data_ptr(), -1 if tensor.is_inference() else tensor._version
+
+
+def _traced() -> bool:
+    return (torch.jit.is_tracing() or torch.is_autocast_enabled("cpu")
+            or torch._C._len_torch_dispatch_stack() > 0 or torch._C._functorch.peek_interpreter_stack() is not None)

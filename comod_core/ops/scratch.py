@@ -1,0 +1,31 @@
+"""Memory that an inference path uses again and again, because fresh large blocks cost page faults."""
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+_HUGE = 4 << 20  # bytes from which NumPy asks for huge pages
+
+
+class Scratch:
+    """Named buffers of one dtype on the CPU that grow to the largest size asked for and stay."""
+
+    def __init__(self, dtype: torch.dtype = torch.float32):
+        self.dtype, self._held = dtype, {}
+
+    def take(self, name: str, count: int) -> Tensor:
+        """`count` numbers of the buffer `name`, flat, holding whatever was left in them."""
+        held = self._held.get(name)
+        if held is None or len(held) < count:
+            self._held.pop(name, None)
+            held = self._held[name] = empty(count, self.dtype)
+        return held[:count]
+
+
+def empty(count: int, dtype: torch.dtype) -> Tensor:
+    """`count` numbers, not set. Large blocks come from NumPy, which asks for huge pages where the system has them."""
+    size = count * dtype.itemsize
+    if size < _HUGE:
+        return torch.empty(count, dtype=dtype)
+    return torch.from_numpy(np.empty(size, np.uint8)).view(dtype)
