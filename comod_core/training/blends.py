@@ -13,7 +13,8 @@ from torch import Tensor
 
 DRAWS = 9           # random numbers that one blend takes
 MIXED = 0.2         # share of whole interpolations among the blends that are not of parts
-INSIDE = 0.3        # weight of the reference's pixels inside a random shape: its colours may adapt to the source
+INSIDE = 0.3        # weight of the reference's pixels inside a shape without labels: its colours may adapt
+TOUCHED = 0.7       # share of a part below which it takes the source's colour in a shape
 MARGIN = 2          # pixels inside the border of a random shape that are left to the discriminator
 GROW = 3            # most pixels, from 1, by which the mask of a part is larger than the part: brushes are broad
 FLAT = 0.15         # standard deviation in [-1,1] below which a part counts as of one colour
@@ -41,13 +42,15 @@ def blends(source: Tensor, reference: Tensor, u: Tensor, cell: int, *, labels: t
 
     labels: of source and reference, [N,R,R], 0 background, 1 to `parts`; share: of blends that are of parts.
     """
-    found = of_shapes(source, reference, superellipses(u[:, :6], source.shape[-1]), cell)
-    found = whole(source, u[:, 6]).where(u[:, 7] < MIXED, found)
+    mask, whole_rows = superellipses(u[:, :6], source.shape[-1]), u[:, 7] < MIXED
     if labels is None or not parts:
-        return found
+        return whole(source, u[:, 6]).where(whole_rows, of_shapes(source, reference, mask, cell, INSIDE))
+    changed, sure = adapted(source, reference, *labels, mask, parts)
+    found = of_shapes(source, changed, mask, cell)
+    found.known = found.known * torch.where(mask > 0, sure, 1)
     wanted = (u[:, 0] * parts).long() + 1
     swapped = of_parts(source, reference, *labels, wanted, 1 + (u[:, 1] * GROW).long(), parts)
-    return swapped.where(u[:, 8] < share, found)
+    return swapped.where(u[:, 8] < share, whole(source, u[:, 6]).where(whole_rows, found))
 
 
 def superellipses(u: Tensor, resolution: int) -> Tensor:
@@ -59,11 +62,11 @@ def superellipses(u: Tensor, resolution: int) -> Tensor:
     return (across.abs() ** power + down.abs() ** power < 1).to(u.dtype)
 
 
-def of_shapes(source: Tensor, reference: Tensor, mask: Tensor, cell: int) -> Blend:
-    """The reference under the mask. Known is what lies a cell outside of it, and by INSIDE what lies well inside."""
+def of_shapes(source: Tensor, reference: Tensor, mask: Tensor, cell: int, inside: float = 1.0) -> Blend:
+    """The reference under the mask. Known is what lies a cell outside of it, and by `inside` what lies well inside."""
     outside = 1 - F.max_pool2d(mask, 2 * cell + 1, 1, cell)
-    inside = -F.max_pool2d(-mask, 2 * MARGIN + 1, 1, MARGIN)
-    return Blend(mask, torch.lerp(source, reference, mask), outside + INSIDE * inside)
+    within = -F.max_pool2d(-mask, 2 * MARGIN + 1, 1, MARGIN)
+    return Blend(mask, torch.lerp(source, reference, mask), outside + inside * within)
 
 
 def whole(source: Tensor, t: Tensor) -> Blend:
@@ -91,10 +94,35 @@ def of_parts(source: Tensor, reference: Tensor, own: Tensor, its: Tensor, part: 
     return Blend(mask, target, known.to(source.dtype))
 
 
+def adapted(source: Tensor, reference: Tensor, own: Tensor, its: Tensor, mask: Tensor,
+            parts: int) -> tuple[Tensor, Tensor]:
+    """The reference with the colours of the source where a mask touches a part of it and takes less than TOUCHED.
+
+    So a brush over the eyes takes the eyes, and the skin around them in the colour of the source's skin. Only parts of
+    one colour in the source are changed, by the difference of the mean colours. Also returns, [N,1,R,R], where that is
+    sure: not at the edges of such parts, whose pixels are mixed.
+    """
+    own, its = own.long(), its.long()
+    one_hot = _one_hot(its, parts, source.dtype)
+    taken = (one_hot * mask.flatten(2)).sum(dim=2) / one_hot.sum(dim=2).clamp_min(1)
+    touched = (taken < TOUCHED).gather(1, its.flatten(1)).view_as(mask)
+    colour, flat = _colours(source, own, its, parts)
+    mean, _ = _colours(reference, its, its, parts)
+    shades = its.unsqueeze(1).to(mask.dtype)
+    edge = F.max_pool2d(shades, 3, 1, 1) != -F.max_pool2d(-shades, 3, 1, 1)
+    changed = torch.where(touched & flat, (reference + colour - mean).clamp(-1, 1), reference)
+    return changed, 1 - (F.max_pool2d((touched & flat).to(mask.dtype), 3, 1, 1) * edge)
+
+
+def _one_hot(labels: Tensor, parts: int, dtype: torch.dtype) -> Tensor:
+    """[N,R,R] -> [N,K,R*R]."""
+    classes = torch.arange(parts + 1, device=labels.device).view(1, -1, 1, 1)
+    return labels.unsqueeze(1).eq(classes).flatten(2).to(dtype)
+
+
 def _colours(source: Tensor, own: Tensor, its: Tensor, parts: int) -> tuple[Tensor, Tensor]:
     """What the source has for the other's labels: mean colours [N,C,R,R], and where that part of it is flat."""
-    classes = torch.arange(parts + 1, device=own.device).view(1, -1, 1, 1)
-    one_hot = own.unsqueeze(1).eq(classes).flatten(2).to(source.dtype)      # [N,K,R*R]
+    one_hot = _one_hot(own, parts, source.dtype)
     count = one_hot.sum(dim=2).clamp_min(1)
     pixels = source.flatten(2)
     mean = torch.einsum("nkp,ncp->nkc", one_hot, pixels) / count.unsqueeze(2)

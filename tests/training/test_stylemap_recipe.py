@@ -147,10 +147,26 @@ def test_a_part_is_swapped_in_the_colours_of_the_source():
 def test_a_random_shape_leaves_its_border_open():
     source, reference = torch.zeros(1, 3, 32, 32), torch.ones(1, 3, 32, 32)
     mask = blends.superellipses(torch.tensor([[0.5, 0.5, 0.5, 0.5, 0.9, 0.0]]), 32)
-    found = blends.of_shapes(source, reference, mask, 4)
+    found = blends.of_shapes(source, reference, mask, 4, blends.INSIDE)
     assert 0.3 < mask.mean() < 0.5 and torch.equal(found.target, mask.expand(-1, 3, -1, -1))
     assert found.known[0, 0, 0, 0] == 1 and found.known[0, 0, 16, 16] == pytest.approx(blends.INSIDE)
     assert not found.known[(mask > 0) & (torch.nn.functional.max_pool2d(1 - mask, 3, 1, 1) > 0)].any()
+
+
+def test_a_part_that_is_only_touched_takes_the_colour_of_the_source():
+    labels = torch.zeros(1, 16, 16, dtype=torch.uint8)
+    labels[:, 6:10, 6:10] = 2
+    labels[:, :, 13:] = 1
+    source, reference = torch.full((1, 3, 16, 16), 0.5), torch.full((1, 3, 16, 16), -0.5)
+    source[:, :, :, 13:], reference[:, :, :, 13:] = 0.1, -0.9
+    source[:, :, 6:10, 6:10], reference[:, :, 6:10, 6:10] = 0.7, -0.2
+    mask = torch.zeros(1, 1, 16, 16)
+    mask[..., 4:12, 4:12] = 1
+    changed, sure = blends.adapted(source, reference, labels, labels, mask, 2)
+    assert torch.allclose(changed[..., 5, 5], torch.tensor(0.5))           # the background's
+    assert torch.allclose(changed[..., 8, 8], torch.tensor(-0.2))          # wholly taken, so its own
+    assert torch.allclose(changed[..., 0, 15], torch.tensor(0.1))
+    assert sure[0, 0, 8, 8] == 1 and sure[0, 0, 2, 2] == 1 and sure[0, 0, 5, 7] == 0
 
 
 def test_shares_choose_among_the_kinds():
