@@ -55,7 +55,17 @@ class Dense(nn.Module):
         return bias_act(y, None if self.bias is None else self.bias * self.lr_mul, self.act)
 
 
-class Conv2d(nn.Module):
+class Mixed(nn.Module):
+    """A layer that may compute in another dtype than its weights have, its output limited (`comod_core.precision`)."""
+
+    compute: torch.dtype | None = None
+    clamp: float | None = None
+
+    def cast(self, x: Tensor) -> Tensor:
+        return x if self.compute is None else x.to(self.compute)
+
+
+class Conv2d(Mixed):
     """Convolution with equalised learning rate; `down` filters with the FIR first and strides by 2."""
 
     def __init__(self, in_channels: int, out_channels: int, kernel: int = 3, *, act: str = "lrelu", down: bool = False,
@@ -69,17 +79,18 @@ class Conv2d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         # leaky ReLU commutes with a positive gain, so the gain goes into weight and bias
-        gain, kernel = ACTIVATION_GAIN[self.act], self.weight.shape[-1]
+        x, gain, kernel = self.cast(x), ACTIVATION_GAIN[self.act], self.weight.shape[-1]
         weight = (self.weight * (self.scale * gain)).to(x.dtype)
         bias = None if self.bias is None else (self.bias * gain).to(x.dtype)
         if not self.down:
-            return bias_act(nn.functional.conv2d(x, weight, bias, padding=kernel // 2), None, self.act, gain=1.0)
+            y = nn.functional.conv2d(x, weight, bias, padding=kernel // 2)
+            return bias_act(y, None, self.act, gain=1.0, clamp=self.clamp)
         total = self.fir.shape[0] - 2 + kernel - 1
         near, far = (total + 1) // 2, total // 2
         # a 1x1 convolution commutes with dropping pixels, so there the FIR itself strides
         x = upfirdn2d(x, self.fir, down=2 if kernel == 1 else 1, padding=(near, far, near, far))
         y = nn.functional.conv2d(x, weight, bias, stride=1 if kernel == 1 else 2)
-        return bias_act(y, None, self.act, gain=1.0)
+        return bias_act(y, None, self.act, gain=1.0, clamp=self.clamp)
 
 
 class ResidualDown(nn.Module):
@@ -95,7 +106,7 @@ class ResidualDown(nn.Module):
         return (self.conv1(self.conv0(x)) + self.skip(x)) * math.sqrt(0.5)
 
 
-class ModulatedConv2d(nn.Module):
+class ModulatedConv2d(Mixed):
     """Modulated convolution with its affine layer A, optional noise, bias and activation.
 
     forward(x [N,I,H,W], style [N,S], noise=None [N or 1,1,H',W']) -> [N,O,H',W'].
@@ -118,8 +129,8 @@ class ModulatedConv2d(nn.Module):
     def forward(self, x: Tensor, style: Tensor, noise: Tensor | None = None) -> Tensor:
         s = self.mod(style) + 1
         noise = None if noise is None else noise * self.noise_strength
-        return modulated_conv2d(x, self.weight * self.scale, s, demodulate=self.demodulate, up=self.up, fir=self.fir,
-                                noise=noise, bias=self.bias, act=self.act)
+        return modulated_conv2d(self.cast(x), self.weight * self.scale, s, demodulate=self.demodulate, up=self.up,
+                                fir=self.fir, noise=noise, bias=self.bias, act=self.act, clamp=self.clamp)
 
 
 class NoiseSource:

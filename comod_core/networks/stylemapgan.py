@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import CoModError
-from ..ops import ACTIVATION_GAIN, bias_act, setup_filter, upfirdn2d
-from .layers import Conv2d, Dense, ResidualDown, minibatch_std, normalize_2nd_moment
+from ..ops import ACTIVATION_GAIN, setup_filter, upfirdn2d
+from .layers import Conv2d, Dense, Mixed, ResidualDown, minibatch_std, normalize_2nd_moment
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +54,7 @@ class StyleMapConfig:
         return [self.style_size * 2 ** i for i in range(1, int(math.log2(self.resolution // self.style_size)) + 1)]
 
 
-class UpConv(nn.Module):
+class UpConv(Mixed):
     """Transposed convolution with stride 2, FIR (gain 4), and where wanted bias and leaky ReLU: H doubles."""
 
     def __init__(self, in_channels: int, out_channels: int, kernel: int, *, act: str = "lrelu", has_bias: bool = True):
@@ -65,15 +65,14 @@ class UpConv(nn.Module):
         self.register_buffer("fir", setup_filter(), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = _double(x, (self.weight * self.scale).to(x.dtype), self.fir)
-        return bias_act(y, None if self.bias is None else self.bias * ACTIVATION_GAIN[self.act], self.act, gain=1.0)
-
-
-def _double(x: Tensor, weight: Tensor, fir: Tensor) -> Tensor:
-    y = nn.functional.conv_transpose2d(x, weight.transpose(0, 1), stride=2)
-    total = fir.shape[0] - 2 - (weight.shape[-1] - 1)
-    near, far = (total + 1) // 2 + 1, total // 2 + 1
-    return upfirdn2d(y, fir, padding=(near, far, near, far), gain=4.0)
+        x = self.cast(x)
+        weight = (self.weight * self.scale).to(x.dtype)
+        y = nn.functional.conv_transpose2d(x, weight.transpose(0, 1), stride=2)
+        total = self.fir.shape[0] - 2 - (weight.shape[-1] - 1)
+        near, far = (total + 1) // 2 + 1, total // 2 + 1
+        bias = None if self.bias is None else self.bias * ACTIVATION_GAIN[self.act]
+        return upfirdn2d(y, self.fir, padding=(near, far, near, far), gain=4.0, bias=bias, act=self.act, act_gain=1.0,
+                         clamp=self.clamp)
 
 
 class SpatialConv(nn.Module):

@@ -1,11 +1,13 @@
 """upfirdn2d with scale, noise, bias and activation in the same pass."""
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
 from . import namespace
-from .pointwise import _or, accumulator, direct, on_device, slope, step, sums
+from .pointwise import _or, accumulator, direct, is_wide, on_device, slope, step, sums
 from .programs import fir_program, triton
 
 MOST_TAPS = 64  # the loop over them is unrolled
@@ -28,13 +30,14 @@ def launch_fir(x: Tensor, taps: Tensor, scale: Tensor | None, noise: Tensor | No
     taps = taps.contiguous()
     scale, noise, bias = (None if part is None else part.contiguous() for part in (scale, noise, bias))
     bc, bh, bw, warps = tile_of(c, *y.shape[2:], y.stride(1) == 1 and c > 1)
-    grid = (n * triton.cdiv(c, bc) * triton.cdiv(y.shape[2], bh) * triton.cdiv(y.shape[3], bw),)
+    tiles = (triton.cdiv(c, bc), triton.cdiv(y.shape[2], bh), triton.cdiv(y.shape[3], bw))
     with on_device(x):
-        fir_program[grid](
-            x, taps, _or(scale, x), _or(noise, x), _or(bias, x), y, c, h, w, *y.shape[2:], *x.stride(), *y.stride(),
-            step(scale), step(noise), padding[0], padding[2], strength, alpha, gain, clamp, ACC=accumulator(x), UP=up,
-            DOWN=down, KH=kh, KW=kw, HAS_SCALE=scale is not None, HAS_NOISE=noise is not None,
-            HAS_BIAS=bias is not None, LRELU=lrelu, CLAMP=clamp >= 0, BC=bc, BH=bh, BW=bw, num_warps=warps)
+        fir_program[(n * math.prod(tiles),)](
+            x, taps, _or(scale, x), _or(noise, x), _or(bias, x), y, c, h, w, *y.shape[2:], *tiles, *x.stride(),
+            *y.stride(), step(scale), step(noise), padding[0], padding[2], strength, alpha, gain, clamp,
+            ACC=accumulator(x), WIDE=is_wide(x, y), UP=up, DOWN=down, KH=kh, KW=kw, HAS_SCALE=scale is not None,
+            HAS_NOISE=noise is not None, HAS_BIAS=bias is not None, LRELU=lrelu, CLAMP=clamp >= 0, BC=bc, BH=bh, BW=bw,
+            num_warps=warps)
     return y
 
 

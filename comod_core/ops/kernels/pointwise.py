@@ -1,6 +1,7 @@
 """act(x * scale + noise + bias) * gain in one pass: bias_act, modulation and demodulation are cases of it."""
 from __future__ import annotations
 
+import contextlib
 import math
 
 import torch
@@ -24,13 +25,13 @@ def launch_pointwise(x: Tensor, scale: Tensor | None, noise: Tensor | None, bias
         (n, p), (x_n, x_p), (y_n, y_p) = (1, n), (0, x_n), (0, y_n)
     scale, noise, bias = (None if part is None else part.contiguous() for part in (scale, noise, bias))
     bc, bp = tile_of(c, p, x_c == 1 and c > 1)
-    grid = (n * triton.cdiv(c, bc) * triton.cdiv(p, bp),)
+    tiles = (triton.cdiv(c, bc), triton.cdiv(p, bp))
     with on_device(x):
-        pointwise_program[grid](
-            x, _or(scale, x), _or(noise, x), _or(bias, x), y, c, p, x_n, x_c, x_p, y_n, y_c, y_p,
-            step(scale), step(noise), alpha, gain, clamp, ACC=accumulator(x), HAS_SCALE=scale is not None,
-            HAS_NOISE=noise is not None, HAS_BIAS=bias is not None, LRELU=lrelu, CLAMP=clamp >= 0, BC=bc, BP=bp,
-            num_warps=4)
+        pointwise_program[(n * math.prod(tiles),)](
+            x, _or(scale, x), _or(noise, x), _or(bias, x), y, c, p, *tiles, x_n, x_c, x_p, y_n, y_c, y_p,
+            step(scale), step(noise), alpha, gain, clamp, ACC=accumulator(x), WIDE=is_wide(x, y),
+            HAS_SCALE=scale is not None, HAS_NOISE=noise is not None, HAS_BIAS=bias is not None, LRELU=lrelu,
+            CLAMP=clamp >= 0, BC=bc, BP=bp, num_warps=4)
     return y
 
 
@@ -43,10 +44,11 @@ def launch_slope(dy: Tensor, y: Tensor, lrelu: bool, alpha: float, gain: float, 
     y, (y_n, y_c, y_p), (n, c, p) = as_planes(y)
     x_n, x_c, x_p = plane_strides(dx)
     bc, bp = tile_of(c, p, y_c == 1 and c > 1)
+    tiles = (triton.cdiv(c, bc), triton.cdiv(p, bp))
     with on_device(y):
-        slope_program[(n * triton.cdiv(c, bc) * triton.cdiv(p, bp),)](
-            dy, y, dx, c, p, d_n, d_c, d_p, y_n, y_c, y_p, x_n, x_c, x_p, alpha, gain, clamp, ACC=accumulator(y),
-            LRELU=lrelu, CLAMP=clamp >= 0, BC=bc, BP=bp, num_warps=4)
+        slope_program[(n * math.prod(tiles),)](
+            dy, y, dx, c, p, *tiles, d_n, d_c, d_p, y_n, y_c, y_p, x_n, x_c, x_p, alpha, gain, clamp,
+            ACC=accumulator(y), WIDE=is_wide(dy, y, dx), LRELU=lrelu, CLAMP=clamp >= 0, BC=bc, BP=bp, num_warps=4)
     return dx
 
 
@@ -87,9 +89,18 @@ def accumulator(x: Tensor):
     return tl.float64 if x.dtype == torch.float64 else tl.float32
 
 
+def is_wide(*tensors: Tensor) -> bool:
+    """Whether an offset inside one sample of x [N,C,...] passes 32 bits."""
+    def reach(x: Tensor) -> int:
+        start = 0 if x.ndim == 2 else 1  # the rows of a matrix count as pixels
+        return sum((size - 1) * abs(step) for size, step in zip(x.shape[start:], x.stride()[start:], strict=True))
+
+    return any(reach(x) >= 2 ** 31 for x in tensors)
+
+
 def on_device(x: Tensor):
     """Triton launches on the current GPU, so that of x is made the current one."""
-    return torch.cuda.device(x.device) if x.is_cuda else torch.no_grad()
+    return torch.cuda.device(x.device) if x.is_cuda else contextlib.nullcontext()
 
 
 def step(part: Tensor | None) -> int:

@@ -1,7 +1,8 @@
 """The Triton programs. Importing this imports triton; `usable` does so when a GPU is there.
 
 Both work on tiles of channels by pixels of one sample and read every operand where it lies, by strides: contiguous and
-channels-last tensors are the same to them. Arithmetic is in ACC (float32, or float64 for float64 tensors).
+channels-last tensors are the same to them. Arithmetic is in ACC (float32, or float64 for float64 tensors). WIDE: one
+sample alone has offsets beyond 32 bits.
 """
 from __future__ import annotations
 
@@ -29,15 +30,17 @@ def _finish(v, scale, noise, bias, n, c, p, c_in, p_in, s_n, z_n, alpha, gain, c
 
 
 @triton.jit
-def pointwise_program(x, scale, noise, bias, y, C, P, x_n, x_c, x_p, y_n, y_c, y_p, s_n, z_n, alpha, gain, clamp,
-                      ACC: tl.constexpr, HAS_SCALE: tl.constexpr, HAS_NOISE: tl.constexpr, HAS_BIAS: tl.constexpr,
-                      LRELU: tl.constexpr, CLAMP: tl.constexpr, BC: tl.constexpr, BP: tl.constexpr):
+def pointwise_program(x, scale, noise, bias, y, C, P, c_tiles, p_tiles, x_n, x_c, x_p, y_n, y_c, y_p, s_n, z_n, alpha,
+                      gain, clamp, ACC: tl.constexpr, WIDE: tl.constexpr, HAS_SCALE: tl.constexpr,
+                      HAS_NOISE: tl.constexpr, HAS_BIAS: tl.constexpr, LRELU: tl.constexpr, CLAMP: tl.constexpr,
+                      BC: tl.constexpr, BP: tl.constexpr):
     """y = clamp(act(x * scale + noise + bias) * gain); x, y [N,C,P]."""
     pid = tl.program_id(0)
-    c_tiles, p_tiles = tl.cdiv(C, BC), tl.cdiv(P, BP)
     n = (pid // c_tiles // p_tiles).to(tl.int64)
-    c = (pid % c_tiles * BC + tl.arange(0, BC)).to(tl.int64)
-    p = (pid // c_tiles % p_tiles * BP + tl.arange(0, BP)).to(tl.int64)
+    c = pid % c_tiles * BC + tl.arange(0, BC)
+    p = pid // c_tiles % p_tiles * BP + tl.arange(0, BP)
+    if WIDE:
+        c, p = c.to(tl.int64), p.to(tl.int64)
     c_in, p_in = c < C, p < P
     inside = c_in[:, None] & p_in[None, :]
     v = tl.load(x + n * x_n + c[:, None] * x_c + p[None, :] * x_p, mask=inside, other=0).to(ACC)
@@ -47,14 +50,16 @@ def pointwise_program(x, scale, noise, bias, y, C, P, x_n, x_c, x_p, y_n, y_c, y
 
 
 @triton.jit
-def slope_program(dy, y, dx, C, P, d_n, d_c, d_p, y_n, y_c, y_p, x_n, x_c, x_p, alpha, gain, clamp,
-                  ACC: tl.constexpr, LRELU: tl.constexpr, CLAMP: tl.constexpr, BC: tl.constexpr, BP: tl.constexpr):
+def slope_program(dy, y, dx, C, P, c_tiles, p_tiles, d_n, d_c, d_p, y_n, y_c, y_p, x_n, x_c, x_p, alpha, gain, clamp,
+                  ACC: tl.constexpr, WIDE: tl.constexpr, LRELU: tl.constexpr, CLAMP: tl.constexpr, BC: tl.constexpr,
+                  BP: tl.constexpr):
     """dx = dy * gain, times alpha where y <= 0, times 0 where y was clamped; all [N,C,P]."""
     pid = tl.program_id(0)
-    c_tiles, p_tiles = tl.cdiv(C, BC), tl.cdiv(P, BP)
     n = (pid // c_tiles // p_tiles).to(tl.int64)
-    c = (pid % c_tiles * BC + tl.arange(0, BC)).to(tl.int64)[:, None]
-    p = (pid // c_tiles % p_tiles * BP + tl.arange(0, BP)).to(tl.int64)[None, :]
+    c = (pid % c_tiles * BC + tl.arange(0, BC))[:, None]
+    p = (pid // c_tiles % p_tiles * BP + tl.arange(0, BP))[None, :]
+    if WIDE:
+        c, p = c.to(tl.int64), p.to(tl.int64)
     inside = (c < C) & (p < P)
     g = tl.load(dy + n * d_n + c * d_c + p * d_p, mask=inside, other=0).to(ACC) * gain
     out = tl.load(y + n * y_n + c * y_c + p * y_p, mask=inside, other=0).to(ACC)
@@ -66,20 +71,21 @@ def slope_program(dy, y, dx, C, P, d_n, d_c, d_p, y_n, y_c, y_p, x_n, x_c, x_p, 
 
 
 @triton.jit
-def fir_program(x, taps, scale, noise, bias, y, C, IH, IW, OH, OW, x_n, x_c, x_h, x_w, y_n, y_c, y_h, y_w, s_n, z_n,
-                left, top, strength, alpha, gain, clamp, ACC: tl.constexpr, UP: tl.constexpr, DOWN: tl.constexpr,
-                KH: tl.constexpr, KW: tl.constexpr, HAS_SCALE: tl.constexpr, HAS_NOISE: tl.constexpr,
-                HAS_BIAS: tl.constexpr, LRELU: tl.constexpr, CLAMP: tl.constexpr, BC: tl.constexpr, BH: tl.constexpr,
-                BW: tl.constexpr):
+def fir_program(x, taps, scale, noise, bias, y, C, IH, IW, OH, OW, c_tiles, h_tiles, w_tiles, x_n, x_c, x_h, x_w, y_n,
+                y_c, y_h, y_w, s_n, z_n, left, top, strength, alpha, gain, clamp, ACC: tl.constexpr,
+                WIDE: tl.constexpr, UP: tl.constexpr, DOWN: tl.constexpr, KH: tl.constexpr, KW: tl.constexpr,
+                HAS_SCALE: tl.constexpr, HAS_NOISE: tl.constexpr, HAS_BIAS: tl.constexpr, LRELU: tl.constexpr,
+                CLAMP: tl.constexpr, BC: tl.constexpr, BH: tl.constexpr, BW: tl.constexpr):
     """upfirdn2d of x [N,C,IH,IW], then as `pointwise_program`: y [N,C,OH,OW]. A tile: BC channels, BH x BW pixels."""
     pid = tl.program_id(0)
-    c_tiles, w_tiles, h_tiles = tl.cdiv(C, BC), tl.cdiv(OW, BW), tl.cdiv(OH, BH)
-    c = (pid % c_tiles * BC + tl.arange(0, BC)).to(tl.int64)
+    c = pid % c_tiles * BC + tl.arange(0, BC)
     tile = pid // c_tiles
     pixel = tl.arange(0, BH * BW)
     ox = tile % w_tiles * BW + pixel % BW
     oy = tile // w_tiles % h_tiles * BH + pixel // BW
     n = (tile // w_tiles // h_tiles).to(tl.int64)
+    if WIDE:
+        c, ox, oy = c.to(tl.int64), ox.to(tl.int64), oy.to(tl.int64)
     c_in, p_in = c < C, (ox < OW) & (oy < OH)
     source = x + n * x_n + c[:, None] * x_c
     v = tl.zeros([BC, BH * BW], dtype=ACC)
@@ -96,10 +102,9 @@ def fir_program(x, taps, scale, noise, bias, y, C, IH, IW, OH, OW, x_n, x_c, x_h
             if UP > 1:
                 tap_in = tap_in & (ux % UP == 0)
             tap = tl.load(taps + (KH - 1 - ky) * KW + (KW - 1 - kx)).to(ACC)
-            place = iy.to(tl.int64) * x_h + ix.to(tl.int64) * x_w
-            v += tap * tl.load(source + place[None, :], mask=c_in[:, None] & tap_in[None, :], other=0).to(ACC)
-    p = oy.to(tl.int64) * OW + ox
-    v = _finish(v * strength, scale, noise, bias, n, c, p, c_in, p_in, s_n, z_n, alpha, gain, clamp, ACC, HAS_SCALE,
-                HAS_NOISE, HAS_BIAS, LRELU, CLAMP)
-    target = y + n * y_n + c[:, None] * y_c + (oy.to(tl.int64) * y_h + ox.to(tl.int64) * y_w)[None, :]
+            inside = c_in[:, None] & tap_in[None, :]
+            v += tap * tl.load(source + (iy * x_h + ix * x_w)[None, :], mask=inside, other=0).to(ACC)
+    v = _finish(v * strength, scale, noise, bias, n, c, oy * OW + ox, c_in, p_in, s_n, z_n, alpha, gain, clamp, ACC,
+                HAS_SCALE, HAS_NOISE, HAS_BIAS, LRELU, CLAMP)
+    target = y + n * y_n + c[:, None] * y_c + (oy * y_h + ox * y_w)[None, :]
     tl.store(target, v.to(y.dtype.element_ty), mask=c_in[:, None] & p_in[None, :])
