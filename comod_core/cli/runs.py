@@ -100,7 +100,8 @@ class Run:
         return outcome
 
     def _plan(self, sources, net, journal: Journal, failures: Failures, outcome: Outcome, debug: bool) -> list[Task]:
-        common = {"comod": __version__, "model": net.info.sha256, "dtype": str(net.w_avg.dtype).removeprefix("torch.")}
+        dtype = str(next(iter(net.state_dict().values())).dtype).removeprefix("torch.")
+        common = {"comod": __version__, "model": net.info.sha256, "dtype": dtype}
         tasks = []
         for source in sources:
             with _noted(source, failures, debug):

@@ -164,7 +164,7 @@ def test_errors():
     images, labels = pairs()
     with pytest.raises(CoModError, match="needs labels.npy"):
         Trainer(recipe_of(config()), images)
-    with pytest.raises(CoModError, match="label 6 is none of the 3 classes"):
+    with pytest.raises(CoModError, match="label . is none of the 3 classes"):
         short = dataclasses.replace(NETWORKS["comodgan"], condition_channels=3)
         Trainer(recipe_of(config(classes=CLASSES[:3], network=short)), images, beside={"labels": labels})
     with pytest.raises(CoModError, match="condition_channels=6"):
