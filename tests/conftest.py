@@ -23,6 +23,14 @@ def load_pack() -> ModuleType:
     return sys.modules[PACK]
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """`pytest -m gpu` looks only into the files that have such tests, so that it runs without the other tests' extras."""
+    if config.option.markexpr != "gpu":
+        return None
+    files = [collection_path] if collection_path.suffix == ".py" else collection_path.rglob("test_*.py")
+    return None if any("mark.gpu" in path.read_text(encoding="utf-8") for path in files) else True
+
+
 @pytest.fixture(scope="session")
 def pack():
     """`pack("nodes.layout")` is that module of the pack, with the pack's own copy of the core."""
