@@ -13,7 +13,7 @@ from .host import host
 from .sockets import Model
 
 PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
-OTHER_FOLDERS = ("instances", "clip")       # of models/comod: features of pictures, networks that are no models of ours
+OTHER_FOLDERS = ("instances", "clip", "detectors")      # of models/comod: features of pictures, networks not of ours
 
 
 def built_in_models() -> list[str]:
@@ -52,7 +52,8 @@ class LoadModel(io.ComfyNode):
                 Model.Output("network", display_name="model",
                              tooltip="A completion network (CoModGAN) is for CoMod Encode, Sample Latents, Co-Modulate "
                                      "and Complete, a StyleMapGAN for the style-map nodes, a BigGAN or StyleGAN2 for "
-                                     "the instance nodes."),
+                                     "the instance nodes, and one that translates for Edge or Label Condition and "
+                                     "Translate."),
                 io.String.Output("model_card", display_name="model card",
                                  tooltip="Name, resolution, licence and origin of the model, as text."),
             ],
