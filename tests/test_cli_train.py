@@ -80,6 +80,16 @@ def test_asked_to_stop_it_saves(folder, tmp_path):
     assert process.returncode == 130 and (run / "snapshot.pt").exists() and "goes on from here" in errors
 
 
+def test_mixed_precision(folder, tmp_path):
+    run = tmp_path / "run"
+    command = ["train", "--data", str(folder), "--out", str(run), "--size", "16", "--batch", "8", "--kimg", "0.016",
+               "--set", "precision=bf16", "--set", "l1_only_kimg=0", *TINY]
+    done = subprocess.run([sys.executable, "-m", "comod_core", *command], cwd=ROOT, capture_output=True, text=True,
+                          timeout=300)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert json.loads((run / "config.json").read_text())["precision"] == "bf16"
+
+
 @pytest.mark.slow
 def test_a_folder_of_500_pictures_works_out_of_the_box(tmp_path):
     """No option but the number of pictures: the held-out error falls. Minutes on two cores: pytest -m slow."""

@@ -48,17 +48,17 @@ def train(
     RUN/fakes*.png shows completions of held-out pictures, RUN/curves.png the losses and the held-out metrics. Several
     GPUs or machines: accelerate launch -m comod_core train ...
     """
-    from ..training.place import Place
+    from ..training.place import Place, processes
     from ..training.prepare import load_prepared
 
-    place = Place(cpu=False)
+    together = processes()
     console = err()
     with library_log(console):
-        prepared = _prepared(data, folder / "data", size, place)
+        prepared = _prepared(data, folder / "data", size, together)
         images, heldout = load_prepared(prepared)
         base = _base(config, recipe, images, paper)
         chosen = _changed(base, {"total_kimg": kimg, "batch": batch, "mask_folder": masks}, change)
-        if place.main:
+        if together.is_main_process:
             console.print(printable(chosen.to_json()), markup=False)
         place = Place(chosen.precision)
         beside = _beside(chosen, prepared, images, heldout, console, place)
@@ -72,18 +72,18 @@ def train(
     raise typer.Exit(130 if stopped else 0)
 
 
-def _prepared(data: str, inside: Path, size: int, place) -> Path:
+def _prepared(data: str, inside: Path, size: int, together) -> Path:
     from ..training.prepare import PrepareConfig, prepare
     from .dataset import summary
 
     if (Path(data) / "images.npy").is_file():
         return Path(data)
-    if place.main and not (inside / "dataset.json").is_file():
+    if together.is_main_process and not (inside / "dataset.json").is_file():
         with progress_bar() as bar:
             task = bar.add_task("reading", total=None)
             done = prepare(data, inside, PrepareConfig(size), progress=lambda seen, _: bar.update(task, completed=seen))
         out().print(printable(summary(done, inside)), markup=False)
-    place.wait()
+    together.wait_for_everyone()
     return inside
 
 

@@ -8,6 +8,20 @@ from torch import Tensor, nn
 
 from ..errors import CoModError
 
+MISSING = "Training needs accelerate: pip install 'comod-gan[train]'."
+
+
+def processes():
+    """The processes of the run before its precision is settled: `is_main_process` and `wait_for_everyone()`.
+
+    Raises CoModError when accelerate is not installed.
+    """
+    try:
+        from accelerate import PartialState
+    except ImportError as error:
+        raise CoModError(MISSING) from error
+    return PartialState()
+
 
 class Place:
     """This process among those of the run: its device, its rows of each batch, and how they agree on gradients.
@@ -20,7 +34,7 @@ class Place:
         try:
             from accelerate import Accelerator
         except ImportError as error:
-            raise CoModError("Training needs accelerate: pip install 'comod-gan[train]'.") from error
+            raise CoModError(MISSING) from error
         self.accelerator = Accelerator(mixed_precision={"fp32": "no"}.get(precision, precision), cpu=cpu)
         self.device = self.accelerator.device
         torch.backends.cudnn.benchmark = True       # shapes stay the same from step to step
