@@ -300,10 +300,10 @@ def feature_network(spec: str) -> FeatureNetwork:
 
 
 def instance_files() -> dict[str, Path]:
-    """Files of stored instances in the folder `instances` of the model folders: name -> path, sorted."""
+    """Built-in files of stored instances, and those in the folder `instances` of the model folders: name -> path."""
     found = {path.relative_to(folder / FOLDER).as_posix(): path for folder in reversed(host.model_folders())
              for path in (folder / FOLDER).rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file()}
-    return dict(sorted(found.items()))
+    return stored.built_in() | dict(sorted(found.items()))
 
 
 def opened(name: str) -> stored.Instances:

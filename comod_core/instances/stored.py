@@ -28,6 +28,7 @@ from .generation import unit
 FORMAT = "comod-instances-1"
 ROWS = 16384
 """How many rows are in memory at a time where all are gone through: 128 MiB of 2048 values in float32."""
+BUILT_IN = Path(__file__).resolve().parents[1] / "models" / "instances"
 _DTYPES = {"float32": "F32", "float16": "F16"}
 
 
@@ -65,12 +66,19 @@ class Instances:
                          self.extractor, self.digest)
 
 
+def built_in() -> dict[str, Path]:
+    """Files of instances that come with the package: name -> path. A folder of that name has their pictures."""
+    return {path.stem: path for path in sorted(BUILT_IN.glob("*.safetensors"))}
+
+
 def open_instances(path: str | os.PathLike) -> Instances:
-    """The instances of a file: CoMod's .safetensors (its .json beside it), or IC-GAN's .npy.
+    """The instances of a file: CoMod's .safetensors (its .json beside it), or IC-GAN's .npy; or a built-in name.
 
     Features of the former stay on disk until they are used. Raises CoModError for absent, damaged or other files.
     """
     path = Path(path)
+    if not path.exists():
+        path = built_in().get(str(path), path)
     if not path.is_file():
         raise CoModError(f"{path}: there is no such file. Check the path.")
     with open(path, "rb") as file:

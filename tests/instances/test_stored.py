@@ -10,7 +10,7 @@ import torch
 from safetensors import safe_open
 
 from comod_core.errors import CoModError
-from comod_core.instances.stored import Instances, open_instances, save_instances, write_instances
+from comod_core.instances.stored import Instances, built_in, open_instances, save_instances, write_instances
 
 
 def rows(count=9, width=5, seed=0) -> np.ndarray:
@@ -35,6 +35,13 @@ def test_round_trip(tmp_path):
     blocks = list(found.blocks(4))
     assert [start for start, _ in blocks] == [0, 4, 8] and np.array_equal(np.concatenate([b for _, b in blocks]),
                                                                           found.features)
+
+
+def test_those_that_come_with_the_package():
+    for name, path in built_in().items():
+        found = open_instances(name)
+        assert len(found) > 10 and found.extractor == "lite0" and found.feature(0).shape == (1280,)
+        assert {file.stem for file in path.with_suffix("").glob("*.png")} == set(found.names)
 
 
 def test_equal_content_gives_equal_bytes_and_replaces_the_old(tmp_path):
