@@ -2,10 +2,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
+from ..errors import CoModError
 from .report import out, paragraphs, printable, progress_bar
 
 
@@ -27,18 +28,31 @@ def dataset(
     background: Annotated[int, typer.Option(help="Grey under transparent parts, 0 to 255.")] = 255,
     limit: Annotated[int | None, typer.Option(help="Stop after so many pictures.")] = None,
     workers: Annotated[int, typer.Option(help="Pictures that are read at once.")] = 4,
+    pairs: Annotated[str | None, typer.Option(metavar="DIR|left|right", help="For the recipes edges and labels: a "
+                                              "folder with the condition of each picture under the same name, or the "
+                                              "half of each picture that is its condition (pix2pix's files).")] = None,
+    kind: Annotated[Literal["edges", "labels"], typer.Option("--as", help="What the conditions of --pairs are: "
+                                                             "drawings or label maps.")] = "edges",
+    classes: Annotated[Path | None, typer.Option(metavar="FILE", help="Class table of label maps: a name and a colour "
+                                                 "such as #f3be96 a line, in the order of their numbers.")] = None,
 ) -> None:
     """Make a set for training: crop, resize, leave out doubles and what cannot be read, keep some pictures apart.
 
     What was left out is listed in DIR/skipped.csv, what is in it is shown in DIR/contact-sheet.png. Train with
     `comod train --data DIR`.
     """
+    from ..labels import read_table
+    from ..training.pairs import PairConfig, prepare_pairs
     from ..training.prepare import PrepareConfig, prepare
 
     config = PrepareConfig(size, crop, min_size, heldout, near, background=background, limit=limit)
+    if pairs is None and classes is not None:
+        raise CoModError("--classes goes with --pairs: say where the label maps are.")
+    paired = pairs and PairConfig(pairs, kind, read_table(classes) if classes else ())
     with progress_bar() as bar:
         task = bar.add_task("reading", total=limit)
-        done = prepare(source, folder, config, workers, lambda seen, _: bar.update(task, completed=seen))
+        settings = (config, workers, lambda seen, _: bar.update(task, completed=seen))
+        done = prepare_pairs(source, folder, paired, *settings) if paired else prepare(source, folder, *settings)
     out().print(printable(summary(done, folder)), markup=False)
 
 

@@ -56,7 +56,7 @@ def train(
     with library_log(console):
         prepared = _prepared(data, folder / "data", size, together)
         images, heldout = load_prepared(prepared)
-        base = _base(config, recipe, images, paper)
+        base = _base(config, recipe, prepared, images, paper)
         chosen = _changed(base, {"total_kimg": kimg, "batch": batch, "mask_folder": masks}, change)
         if together.is_main_process:
             console.print(printable(chosen.to_json()), markup=False)
@@ -87,14 +87,15 @@ def _prepared(data: str, inside: Path, size: int, together) -> Path:
     return inside
 
 
-def _base(file: Path | None, recipe: str | None, images, paper: bool):
+def _base(file: Path | None, recipe: str | None, prepared: Path, images, paper: bool):
     """The settings of a file, else the recipe's own."""
     from ..training.recipes import RECIPES, config_from_json
 
     if recipe is not None and recipe not in RECIPES:
         raise CoModError(f"--recipe {recipe}: there are {', '.join(RECIPES)}.")
     if file is None:
-        return RECIPES[recipe or "completion"].preset(images.shape[1], len(images), paper=paper)
+        kind = RECIPES[recipe or "completion"]
+        return kind.for_set(kind.preset(images.shape[1], len(images), paper=paper), prepared)
     chosen = config_from_json(file.read_text("utf-8"))
     if recipe not in (None, chosen.recipe):
         raise CoModError(f"--recipe {recipe}: {file} holds the settings of {chosen.recipe}. Leave one of them out.")

@@ -68,12 +68,12 @@ class _Skip(Exception):
 
 
 def prepare(source: str, out: str | Path, config: PrepareConfig | None = None, workers: int = 2,
-            progress: Callable[[int, Prepared], None] | None = None) -> Prepared:
+            progress: Callable[[int, Prepared], None] | None = None, items: Iterable[Item] | None = None) -> Prepared:
     """Make a set for training of the pictures of a source (see `sources.pictures_of`) in the folder `out`.
 
-    A picture that cannot be read is skipped and listed. The set appears whole or not at all. progress(seen, so far) is
-    called as pictures are done. Raises CoModError when the source cannot be read or no picture is left, OSError when
-    the disk is full.
+    items: pictures in place of the source's own. A picture that cannot be read is skipped and listed. The set appears
+    whole or not at all. progress(seen, so far) is called as pictures are done. Raises CoModError when the source cannot
+    be read or no picture is left, OSError when the disk is full.
     """
     config, out = config or PrepareConfig(), Path(out)
     done, doubles = Prepared(), Doubles(config.near)
@@ -81,7 +81,8 @@ def prepare(source: str, out: str | Path, config: PrepareConfig | None = None, w
             atomic_write(out / "skipped.csv", "w") as file, ThreadPoolExecutor(workers) as pool:
         skipped = csv.writer(file)
         skipped.writerow(["picture", "reason"])
-        for seen, (name, outcome) in enumerate(_in_order(pool, pictures_of(source), config, workers * 4), 1):
+        for seen, (name, outcome) in enumerate(
+                _in_order(pool, iter(items or pictures_of(source)), config, workers * 4), 1):
             try:
                 square, shape = outcome.result()
                 doubles.check(square, name)

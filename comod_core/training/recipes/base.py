@@ -42,6 +42,11 @@ class Recipe:
         """Settings to begin with, for so many pictures of size x size. paper: those of the publication; for a GPU."""
         raise NotImplementedError
 
+    @classmethod
+    def for_set(cls, config, folder: Path):
+        """The preset for the prepared set in `folder`, where the set says something that counts."""
+        return config
+
     @staticmethod
     def plain(net: nn.Module) -> nn.Module:
         """A trained network as files hold it."""

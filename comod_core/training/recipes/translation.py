@@ -12,12 +12,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ...labels import AVATAR_PARTS, paint, parse_table
+from ...labels import AVATAR_PARTS, paint, parse_table, read_table
 from ...networks import CoModConfig
 from ...translation import translate_batch
 from ..drawings import DRAWS, check_edges, check_label_array, complete_edges, draws, vary_labels, vary_lines
 from ..heldout import GRID_ROWS, GRID_SEEDS, HeldOut, to_bytes
 from ..losses import best_of, discriminator_loss, generator_loss, r1_penalty
+from ..pairs import CLASSES
 from ..perceptual import PerceptualDistance
 from ..presets import augmentation
 from ..trainer import Trainer
@@ -291,6 +292,13 @@ class Labels(Translation):
     def preset(cls, size: int, pictures: int, *, paper: bool = False) -> TranslationConfig:
         return cls.settings("comodgan", size, pictures, len(AVATAR_PARTS), paper=paper, jitter=1.0, drop=0.15,
                             classes=tuple(map(str, AVATAR_PARTS)))
+
+    @classmethod
+    def for_set(cls, config: TranslationConfig, folder: Path) -> TranslationConfig:
+        """With the classes that classes.txt of the set lists; else the parts of the avatars."""
+        classes = tuple(map(str, read_table(folder / CLASSES))) if (folder / CLASSES).exists() else config.classes
+        network = dataclasses.replace(config.network, condition_channels=len(classes))
+        return dataclasses.replace(config, classes=classes, network=network)
 
     def begin(self, trainer: Trainer) -> None:
         check_label_array(trainer.pictures.beside["labels"], trainer.pictures.images, self.config.classes)
