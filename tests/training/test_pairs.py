@@ -96,7 +96,8 @@ def test_two_folders_of_label_maps(tmp_path, capsys):
     save_picture(tmp_path / "maps" / "wide.png", paint(labels(0), TABLE)[..., :16, :])
     (tmp_path / "table.txt").write_text("\n".join(map(str, TABLE)))
     assert main(["dataset", str(tmp_path / "photos"), "--out", str(tmp_path / "set"), "--size", "16",
-                 "--heldout", "0.3", "--pairs", str(tmp_path / "maps"), "--as", "labels", "--classes", str(tmp_path / "table.txt")]) == 0
+                 "--heldout", "0.3", "--pairs", str(tmp_path / "maps"), "--as", "labels", "--classes",
+                 str(tmp_path / "table.txt")]) == 0
     wanted = lambda i: labels(i)[0, ::2, ::2].numpy()                                    # noqa: E731
     photos = lambda i: as_bytes(open_picture(tmp_path / "photos" / f"{i:02d}.jpg").image)  # noqa: E731
     assert check(tmp_path / "set", "labels", wanted, photos) == 10
