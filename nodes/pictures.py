@@ -13,12 +13,18 @@ from .host import host
 
 CATEGORY = "CoMod/picture"
 PREVIEW_SIDE = 256
+CONDITIONS = ("drawings", "label_maps")
 EXAMPLES = Path(__file__).resolve().parent.parent / "example_pictures"
 
 
 def example_names() -> list[str]:
     """Names of the shipped example pictures: NAME.png with its hole, white on black, in NAME-mask.png."""
     return sorted(path.stem for path in EXAMPLES.glob("*.png") if _mask_path(path.stem).is_file())
+
+
+def condition_names() -> list[str]:
+    """Names of the shipped drawings and label maps, to translate: FOLDER/NAME, without a hole."""
+    return sorted(f"{folder}/{path.stem}" for folder in CONDITIONS for path in (EXAMPLES / folder).glob("*.png"))
 
 
 def _mask_path(name: str) -> Path:
@@ -43,28 +49,30 @@ class ExamplePicture(io.ComfyNode):
 
     @classmethod
     def define_schema(cls):
-        names = example_names()
+        names = [*example_names(), *condition_names()]
         return io.Schema(
             node_id="CoModExamplePicture",
             display_name="CoMod Example Picture",
             category=CATEGORY,
             is_output_node=True,  # so that ComfyUI shows the preview again when it has the result in its cache
-            description="A picture that ships with the pack, with a hole to complete. For your own picture use Load "
-                        "Image and paint the hole in its MaskEditor.",
+            description="A picture that ships with the pack: one with a hole to complete, or a drawing or label map to "
+                        "translate. For your own use Load Image, and its MaskEditor to paint the hole.",
             inputs=[io.Combo.Input("name", options=names, default=names[0] if names else None,
                                    tooltip="Which example picture.")],
             outputs=[
                 io.Image.Output("picture", display_name="image", tooltip="The picture."),
-                io.Mask.Output("hole", display_name="mask", tooltip="Its hole: 1 (white) is completed."),
+                io.Mask.Output("hole", display_name="mask",
+                               tooltip="Its hole: 1 (white) is completed. Empty for drawings and label maps."),
             ],
         )
 
     @classmethod
     def execute(cls, name):
-        if name not in example_names():
-            raise CoModError(f"CoMod Example Picture: there is no example '{name}'. "
-                             f"Choose one of: {', '.join(example_names())}.")
-        picture, mask = _pixels(EXAMPLES / f"{name}.png", "RGB"), _pixels(_mask_path(name), "L")
+        names = [*example_names(), *condition_names()]
+        if name not in names:
+            raise CoModError(f"CoMod Example Picture: there is no example '{name}'. Choose one of: {', '.join(names)}.")
+        picture = _pixels(EXAMPLES / f"{name}.png", "RGB")
+        mask = _pixels(_mask_path(name), "L") if name in example_names() else torch.zeros_like(picture[..., 0])
         return io.NodeOutput(picture, mask, ui=host.preview(_with_hole_shown(picture, mask), cls))
 
 

@@ -32,6 +32,18 @@ def test_every_example_has_a_picture_and_a_hole(pack, nodes):
         assert 0.05 < (mask > 0.5).float().mean() < 0.9, f"{name} has no hole, or is nothing but hole"
 
 
+def test_drawings_and_label_maps_have_no_hole(pack, nodes):
+    names = pack("nodes.pictures").condition_names()
+    assert {"drawings/short-hair", "label_maps/curly"} <= set(names)
+    for name in names:
+        picture, mask = nodes["CoModExamplePicture"].execute(name).result
+        assert picture.shape == (1, 512, 512, 3) and mask.shape == (1, 512, 512) and not mask.any()
+        if name.startswith("label_maps"):
+            labels = pack("comod_core.labels")
+            found = labels.from_palette(pack("nodes.layout").images_in(picture), labels.AVATAR_PARTS)
+            assert {0, 1, 2, 3, 4, 5} <= set(found.unique().tolist())
+
+
 @pytest.mark.parametrize("name", ["absent", "../README", "avatar-mask"])
 def test_an_unknown_example_is_refused(pack, nodes, name):
     with pytest.raises(pack("comod_core.errors").CoModError, match="avatar"):
