@@ -193,8 +193,11 @@ class Synthesis(nn.Module):
 class CoModGenerator(nn.Module):
     """Co-modulated generator: encode once, decode for many latents. See `encode`, `map`, `decode`.
 
-    Attributes: config, w_avg [w_dim] (centre for truncation), info (filled by `load_model`).
+    Attributes: config, w_avg [w_dim] (centre for truncation), info (filled by `load_model`), inference_dtype (what a
+    CPU computes in, None for the weights' own).
     """
+
+    inference_dtype: torch.dtype | None = None
 
     def __init__(self, config: CoModConfig | None = None):
         super().__init__()

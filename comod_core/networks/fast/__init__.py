@@ -3,6 +3,6 @@
 The numbers are those of the networks themselves. Nothing here can be differentiated through.
 """
 from .comodgan import FastCoModGAN
-from .forms import fast_form, plain_form
+from .forms import fast_form, good_at_bfloat16, has_amx, plain_form
 
-__all__ = ["FastCoModGAN", "fast_form", "plain_form"]
+__all__ = ["FastCoModGAN", "fast_form", "good_at_bfloat16", "has_amx", "plain_form"]

@@ -1,0 +1,144 @@
+"""How fast the networks are: against the public ports' way, against the floor, and how the cost grows.
+
+    python benchmarks/run.py --device cpu            # the CPU table, about 4 minutes on two cores
+    python benchmarks/run.py --device cuda           # the GPU table, about 1 minute
+
+Random weights: time does not depend on the values. Ratios to the baseline (benchmarks/baseline.py: the same weights,
+the same numbers) come from one process in which the two alternate; medians. The floor is the count of operations by the
+rate of the fastest plain convolution measured in the same run. Peak memory is that of a process of its own with weights
+from a file. Writes benchmarks/bench_<device>.json, .md and .png, or into --out.
+"""
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import statistics
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
+
+import baseline  # noqa: E402
+from tables import draw, write  # noqa: E402
+
+from comod_core import speed  # noqa: E402
+from comod_core.networks.fast import good_at_bfloat16  # noqa: E402
+from comod_core.speed import Case  # noqa: E402
+
+PORTS = {"comodgan": baseline.PortCoModGAN, "stylemapgan": baseline.PortStyleMapGAN, "biggan": baseline.PortBigGAN,
+         "stylegan2": baseline.PortStyleGAN2}
+SIZES = {"comodgan": 512, "stylemapgan": 256, "biggan": 256, "stylegan2": 256}
+
+
+def port_job(net, case: Case):
+    """The baseline on the same inputs."""
+    weight, port = next(net.parameters()), PORTS[case.network](net)
+    given = [None if x is None else x.to(weight.device, weight.dtype) for x in speed.inputs(net, case)]
+    if case.network == "comodgan":
+        image, mask, z = given
+        w = net.map(z)
+        return lambda: port.decode(port.encode(image, mask), w)
+    if case.network == "stylemapgan":
+        return lambda: port.decode(port.encode(given[0]))
+    if case.network == "stylegan2":
+        return lambda: port.decode(net.map(given[0], None, given[1]))
+    return lambda: port.generate(*given)
+
+
+def against_baseline(network: str, dtypes: list[str], device: str, runs: int) -> list[dict]:
+    """Seconds of the baseline in float32 and of ours in each number format, alternating in this process."""
+    case = Case(network, SIZES[network], device=device)
+    net = speed.random_network(network, case.size).to(device)
+    rows = []
+    with torch.inference_mode():
+        port = port_job(net, case)
+        nets = {name: net if device == "cpu" or name == "float32" else speed.place(
+            speed.random_network(network, case.size), dataclasses.replace(case, dtype=name)) for name in dtypes}
+        jobs = {name: speed.job(nets[name], dataclasses.replace(case, dtype=name)) for name in dtypes}
+        reference = port().float()
+
+        def set_format(name: str) -> None:
+            if device == "cpu" and hasattr(net, "inference_dtype"):
+                net.inference_dtype = speed.DTYPES[name]
+
+        for name, work in jobs.items():
+            set_format(name)
+            error = (work().float() - reference)
+            times = {"ours": [], "port": []}
+            for _ in range(runs):
+                times["ours"] += speed.timed(work, device, 1, warm=0)
+                times["port"] += speed.timed(port, device, 1, warm=0)
+            ours, theirs = (statistics.median(times[key]) for key in ("ours", "port"))
+            span = float(reference.max() - reference.min())
+            rows.append({"network": network, "size": case.size, "device": device, "dtype": name, "port, float32 (s)":
+                         theirs, "ours (s)": ours, "times as fast": theirs / ours,
+                         "largest difference / std": float(error.abs().max() / reference.std()),
+                         "PSNR (dB)": float(10 * torch.log10(span ** 2 / error.square().mean()))})
+    return rows
+
+
+def grid(device: str, dtypes: list[str], quick: bool) -> list[Case]:
+    """What goes into the table."""
+    if quick:
+        return [Case(size=64, device=device), Case(size=64, batch=2, device=device, hole=0.25)]
+    cases = [Case("comodgan", size, 1, dtype, device) for size in (256, 512, 1024) for dtype in dtypes]
+    if device == "cpu":
+        cases += [Case(hole=hole) for hole in (0.05, 0.25, 0.5)]
+        cases += [Case(batch=n, hole=hole, dtype=dtype) for hole in (0.25, 1.0) for dtype in dtypes
+                  for n in ((1, 8) if dtype != "float32" else (8,)) if (n, hole) != (1, 1.0)]
+    else:
+        cases += [Case("comodgan", size, n, dtype, device) for size in (256, 512) for n in (4, 8, 16)
+                  for dtype in dtypes]
+        cases += [Case("comodgan", 1024, 8, dtype, device) for dtype in dtypes]
+    sizes = SIZES.items()
+    return cases + [Case(name, size, 1, dtype, device) for name, size in sizes if name != "comodgan"
+                    for dtype in dtypes]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--dtypes", help="comma-separated; by itself those that the device is good at")
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks")
+    parser.add_argument("--quick", action="store_true", help="small sizes only, to see that it works")
+    parser.add_argument("--skip-memory", action="store_true")
+    options = parser.parse_args()
+    start = time.monotonic()
+    usual = ["float32", "bfloat16"] if good_at_bfloat16() else ["float32"]
+    if options.device != "cpu":
+        usual = ["float32", "float16", "bfloat16"]
+    dtypes = options.dtypes.split(",") if options.dtypes else usual
+    record = {"machine": speed.machine(options.device), "device": options.device, "runs": options.runs,
+              "against the port": [], "rows": []}
+
+    def save() -> None:
+        record["took (s)"] = round(time.monotonic() - start)
+        write(options.out / f"bench_{torch.device(options.device).type}", record)
+
+    for network in ["comodgan"] if options.quick else SIZES:
+        record["against the port"] += against_baseline(network, dtypes, options.device, options.runs)
+        for row in record["against the port"][-len(dtypes):]:
+            print(json.dumps(row), flush=True)
+        save()
+    def memory(case: Case) -> bool:
+        return not options.skip_memory and case.network == "comodgan" and case.hole == 1.0
+
+    for row in speed.bench(grid(options.device, dtypes, options.quick), options.runs, memory):
+        record["rows"].append(row)
+        print(json.dumps(row), flush=True)
+        save()
+    save()
+    try:
+        draw(options.out / f"bench_{torch.device(options.device).type}.png", record)
+    except ImportError:
+        print("no picture: matplotlib is not installed")
+
+
+if __name__ == "__main__":
+    main()
