@@ -196,7 +196,7 @@ class InstanceActions:
 
     def _taken(self, look: Look) -> Updates:
         page = self._page
-        return {page.look: look, page.picture: gr.Image(str(look.picture) if look.picture else look.tile(), label=(
+        return {page.look: look, page.picture: gr.Image(look.preview(), label=(
             f"Instance: {look.name}" if look.number is None else f"Stored instance {look.number}: {look.name}"))}
 
     def _choice(self, made: Made | None, index: int) -> Updates:

@@ -30,7 +30,7 @@ from .edits import new_file
 from .jobs import Job
 from .sources import read
 
-TILE = 160                  # pixels a side of a neighbour's picture
+TILE, PREVIEW = 160, 640    # pixels a side of a neighbour's picture, and of the instance's
 FPS = 12
 NO_FILES = ("There is no file of stored instances yet. Make one with <code>comod instance index PICTURES {0}/"
             "NAME.safetensors</code>, or put IC-GAN's <code>*_instance_features.npy</code> there. A folder {0}/NAME "
@@ -66,9 +66,18 @@ class Look:
             ImageDraw.Draw(tile).multiline_text((TILE / 2, TILE / 2), words, (71, 85, 105), anchor="mm", align="center",
                                                 font_size=16)
             return tile
+        return ImageOps.pad(self._whole(), (TILE, TILE), Image.Resampling.LANCZOS, color=(226, 232, 240))
+
+    def preview(self) -> Image.Image:
+        """The same of at most PREVIEW pixels a side, uncut."""
+        if self.picture is None:
+            return self.tile()
+        whole = self._whole()
+        return whole if max(whole.size) <= PREVIEW else ImageOps.contain(whole, (PREVIEW, PREVIEW))
+
+    def _whole(self) -> Image.Image:
         values = to_integers(read(self.picture).image)
-        whole = Image.fromarray(values[..., 0] if values.shape[-1] == 1 else values).convert("RGB")
-        return ImageOps.pad(whole, (TILE, TILE), Image.Resampling.LANCZOS, color=(226, 232, 240))
+        return Image.fromarray(values[..., 0] if values.shape[-1] == 1 else values).convert("RGB")
 
 
 @functools.lru_cache(maxsize=64)

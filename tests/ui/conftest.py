@@ -1,4 +1,4 @@
-"""The app in a process of its own with a small network of random weights, and a browser to use it."""
+"""The app in a process of its own with small networks that have learnt nothing, and a browser to use it."""
 from __future__ import annotations
 
 import os
@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from comod_core.checkpoints import convert
 from comod_core.checkpoints.store import save_networks
 from comod_core.networks.comodgan import CoModConfig, CoModGenerator
 
@@ -20,6 +21,7 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 pytest.importorskip("gradio", reason="the app's tests need Gradio: pip install 'comod-gan[ui]'")
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+STYLE_MODEL = ROOT / "tests" / "data" / "stylemap_32_8x8.pt"
 START_SECONDS = 240             # a busy machine takes long to import torch and Gradio
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
          "--disable-background-networking", "--disable-component-update", "--disable-sync"]
@@ -35,14 +37,21 @@ def model_file(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def app_url(model_file, tmp_path_factory):
+def app_models(tmp_path_factory) -> Path:
+    """The running app's model folder, for tests to put files into: tabs look when they are opened."""
+    return tmp_path_factory.mktemp("models")
+
+
+@pytest.fixture(scope="session")
+def app_url(model_file, app_models, tmp_path_factory):
     """Address of the running app. The app ends with the session."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     folder = tmp_path_factory.mktemp("app")
+    convert(STYLE_MODEL, folder / "models" / "style.safetensors")
     log = open(folder / "app.log", "w+", encoding="utf-8")
-    surroundings = {**os.environ, "GRADIO_TEMP_DIR": str(folder / "files"), "COMOD_MODELS": str(folder / "models"),
+    surroundings = {**os.environ, "GRADIO_TEMP_DIR": str(folder / "files"), "COMOD_MODELS": str(app_models),
                     "OMP_NUM_THREADS": "1"}
     app = subprocess.Popen([sys.executable, str(ROOT / "ui" / "app.py"), "--port", str(port), "--no-browser", "--model",
                             str(model_file)], cwd=folder, env=surroundings, stdout=log, stderr=subprocess.STDOUT)

@@ -136,6 +136,19 @@ def test_some_stored_instances(work, stored):
     assert len(work.some(stored, 1, seed=1)) == 1
 
 
+def test_without_files_it_says_how_to_make_one(pack, monkeypatch, tmp_path):
+    import gradio as gr
+
+    actions, models = pack("ui.instance_actions"), pack("ui.models").Models()
+    monkeypatch.setattr(actions, "instance_files", dict)
+    with gr.Blocks():
+        page = pack("ui.instance_layout").lay_out(models)
+    values = {"look": None, "instances": "none", "extractor": "lite0", "neighbours": 5}
+    updates = actions.InstanceActions(page, models).find(values, None)
+    assert updates[page.found] == [] and "comod instance index" in updates[page.note].value
+    assert str(tmp_path / "models" / "instances") in updates[page.note].value
+
+
 def test_controls_are_the_schemas(pack, nodes):
     import gradio as gr
 
