@@ -49,7 +49,7 @@ def app_url(model_file, app_models, tmp_path_factory):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     folder = tmp_path_factory.mktemp("app")
-    convert(STYLE_MODEL, folder / "models" / "style.safetensors")
+    convert(STYLE_MODEL, app_models / "style.safetensors")
     log = open(folder / "app.log", "w+", encoding="utf-8")
     surroundings = {**os.environ, "GRADIO_TEMP_DIR": str(folder / "files"), "COMOD_MODELS": str(app_models),
                     "OMP_NUM_THREADS": "1"}
