@@ -287,6 +287,15 @@ def spectral_norm(net: nn.Module) -> nn.Module:
 
 
 @torch.no_grad()
+def settle_spectral_norm(net: nn.Module, steps: int = 15) -> None:
+    """Iterate the stored singular vectors until they fit weights that were put in from elsewhere, in training mode."""
+    for layer in net.modules():
+        if parametrize.is_parametrized(layer, "weight"):
+            for _ in range(steps):
+                layer.weight  # noqa: B018
+
+
+@torch.no_grad()
 def fold_spectral_norm(net: nn.Module) -> nn.Module:
     """A new network of the same kind whose weights are divided by their spectral norm for good, in evaluation mode.
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from ..checkpoints import import_checkpoint
 from ..errors import CoModError
 from ..files import atomic_write
+from ..networks.biggan import settle_spectral_norm
 from ..networks.layers import ResidualDown
 from .augment import Augment
 from .data import Pictures
@@ -137,7 +138,8 @@ class Trainer:
         """
         found = import_checkpoint(path)
         fresh = _take(self.generator, found.generator, "generator")
-        weights = {f"generator.{name}" for name in self.generator.state_dict() if name.endswith("weight")}
+        weights = {f"generator.{_plain(name)}" for name in self.generator.state_dict()}
+        weights = {name for name in weights if name.endswith("weight")}
         if weights <= set(fresh):
             raise CoModError(f"{path}: no layer of it fits this network ({self.config.network}). Start from a file of "
                              "the same architecture and width.")
@@ -185,9 +187,16 @@ class Trainer:
 def _take(net: nn.Module, other: nn.Module, kind: str) -> list[str]:
     """Copy into net what the other network has under the same names and in the same shapes; return what it has not."""
     own, theirs = net.state_dict(), other.state_dict()
-    fitting = {name: value for name, value in theirs.items() if name in own and own[name].shape == value.shape}
+    fitting = {name: theirs[_plain(name)] for name, value in own.items()
+               if _plain(name) in theirs and theirs[_plain(name)].shape == value.shape}
     net.load_state_dict(fitting, strict=False)
-    return [f"{kind}.{name}" for name in own if name not in fitting]
+    settle_spectral_norm(net)
+    return [f"{kind}.{_plain(name)}" for name in own if name not in fitting]
+
+
+def _plain(name: str) -> str:
+    """The name that a parameter under spectral norm has without it."""
+    return name.replace(".parametrizations.weight.original", ".weight")
 
 
 def _highest_blocks(discriminator: nn.Module, count: int) -> list[nn.Module]:

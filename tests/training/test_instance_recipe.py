@@ -217,6 +217,21 @@ def test_export_gives_the_averaged_pictures(config, r, tmp_path):
 
 
 @pytest.mark.parametrize(("config", "r"), [(STYLE, 16), (BIG, 32)], ids=["stylegan2", "biggan"])
+def test_a_run_can_start_from_a_model_file(config, r, tmp_path):
+    trainer = trainer_of(config, r)
+    trainer.run_step()
+    trainer.save(tmp_path / "snapshot.pt")
+    model = export(tmp_path / "snapshot.pt", tmp_path / "model.safetensors", {"name": "tiny", "licence": "none"})
+    other = trainer_of(dataclasses.replace(config, seed=5), r)
+    fresh = other.start_from(model)
+    assert not [name for name in fresh if name.endswith("weight")]
+    mine, theirs = ((net.blocks[0] if r == 32 else net.synthesis.b8).conv1.weight for net in
+                    (other.ema, load_model(model)))
+    torch.testing.assert_close(mine, theirs, rtol=0.02, atol=0.02)     # under spectral norm nearly so
+    other.run_step()
+
+
+@pytest.mark.parametrize(("config", "r"), [(STYLE, 16), (BIG, 32)], ids=["stylegan2", "biggan"])
 def test_grid_and_measure(config, r):
     held, trainer = HeldOut(pictures(r), beside()), trainer_of(config, r)
     grid = trainer.recipe.grid(trainer.ema, held)
