@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from ..errors import CoModError
 from ..ops import setup_filter, upsample2d
+from .fast import FastStyleGAN2, fast_form
 from .layers import (
     Conv2d,
     Dense,
@@ -122,6 +123,11 @@ class StyleSynthesis(nn.Module):
             self.add_module(f"b{res}", block)
         self.register_buffer("fir", setup_filter(), persistent=False)
 
+    def convolutions(self) -> list[ModulatedConv2d]:
+        """The layers that take noise, in order."""
+        blocks = (getattr(self, f"b{res}") for res in self.resolutions)
+        return [self.b4.conv, *(layer for block in blocks for layer in (block.conv0, block.conv1))]
+
     def _to_rgb(self, channels: int) -> ModulatedConv2d:
         return ModulatedConv2d(channels, self.config.image_channels, self.config.w_dim, 1, demodulate=False,
                                act="linear")
@@ -147,8 +153,11 @@ class StyleGAN2Generator(nn.Module):
     """Noise, and label or instance feature where the network takes them, to a picture. See `map`, `decode`, `generate`.
 
     Attributes: config, resolution, image_channels, z_dim, w_dim, num_layers, label_size, feature_size, w_avg [w_dim]
-    (centre of truncation), info (filled by `load_model`).
+    (centre of truncation), info (filled by `load_model`), inference_dtype (what a CPU computes in, None for the
+    weights' own).
     """
+
+    inference_dtype: torch.dtype | None = None
 
     def __init__(self, config: StyleGAN2Config | None = None):
         super().__init__()
@@ -182,7 +191,10 @@ class StyleGAN2Generator(nn.Module):
         """
         if w.ndim != 3 or w.shape[1:] != (self.num_layers, self.w_dim):
             raise CoModError(f"decode: w has shape {list(w.shape)}; expected [N,{self.num_layers},{self.w_dim}].")
-        return self.synthesis(w.to(self.w_avg.dtype), NoiseSource(noise_mode, len(w), generators))
+        noise = NoiseSource(noise_mode, len(w), generators)
+        if fast := fast_form(self, FastStyleGAN2):
+            return fast.decode(w.to(self.w_avg.dtype), [noise(layer) for layer in self.synthesis.convolutions()])
+        return self.synthesis(w.to(self.w_avg.dtype), noise)
 
     def generate(self, z: Tensor, feature: Tensor | None = None, label: Tensor | None = None, psi: float = 1.0,
                  noise_mode: str = "const", generators: Sequence[torch.Generator] | None = None) -> Tensor:

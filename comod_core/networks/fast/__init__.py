@@ -4,5 +4,6 @@ The numbers are those of the networks themselves. Nothing here can be differenti
 """
 from .comodgan import FastCoModGAN
 from .forms import fast_form, good_at_bfloat16, has_amx, plain_form
+from .stylegan2 import FastStyleGAN2
 
-__all__ = ["FastCoModGAN", "fast_form", "good_at_bfloat16", "has_amx", "plain_form"]
+__all__ = ["FastCoModGAN", "FastStyleGAN2", "fast_form", "good_at_bfloat16", "has_amx", "plain_form"]

@@ -85,10 +85,12 @@ def _folded(conv) -> tuple[Tensor, Tensor]:
 class FastDecoder:
     """G of one sample: code [D], skips, styles and noise to RGB in a box around the hole."""
 
+    clamp: float | None = None
+
     def __init__(self, synthesis, dtype: torch.dtype, scratch: Scratch):
-        self.dtype, self.scratch, self.dense = dtype, scratch, synthesis.b4.dense
-        self.resolutions, self.style_mod = synthesis.resolutions, synthesis.config.style_mod
-        self.cond_mod = synthesis.config.cond_mod
+        self.dtype, self.scratch, self.synthesis = dtype, scratch, synthesis
+        self.resolutions, self.config, self.dense = synthesis.resolutions, synthesis.config, \
+            getattr(synthesis.b4, "dense", None)
         self.first, self.first_rgb = Modulated(synthesis.b4.conv, 4, dtype), ToRGB(synthesis.b4.to_rgb)
         self.blocks = []
         for res in self.resolutions:
@@ -97,8 +99,12 @@ class FastDecoder:
             self.blocks.append((res, Modulated(block.conv0, res, dtype, taps), Modulated(block.conv1, res, dtype),
                                 ToRGB(block.to_rgb)))
 
+    def _clamped(self, x: Tensor) -> Tensor:
+        """In place."""
+        return x if self.clamp is None else x.clamp_(-self.clamp, self.clamp)
+
     def _style(self, w: Tensor, code: Tensor, layer: int) -> Tensor:
-        return torch.cat([w[layer]] * self.style_mod + [code] * self.cond_mod)
+        return torch.cat([w[layer]] * self.config.style_mod + [code] * self.config.cond_mod)
 
     def __call__(self, code: Tensor, skips: dict[int, Tensor], w: Tensor, noises: list[Tensor | None],
                  needed: Box) -> Tensor:
@@ -107,15 +113,15 @@ class FastDecoder:
         Returns [h,w,3] in float32, where `needed` (top, bottom, left, right) is right; the box is `boxes(needed)[R]`.
         """
         found = boxes(needed, self.resolutions[-1])
-        x, rgb = self._start(code, skips[4], w, noises[0])
+        x, rgb = self._start(self._first_features(code, skips), code, w, noises[0])
         for i, (res, conv0, conv1, to_rgb) in enumerate(self.blocks):
             box, last = found[res], res == self.resolutions[-1]
             styles = [self._style(w, code, 2 * i + 1 + k) for k in range(3)]
             half = tuple(edge // 2 for edge in box)
             between = self._plane(box, len(conv0.bias), res, "between")
             kernel, style = conv0.prepare(conv0.style(styles[0]))
-            run(kernel, x, between, self.scratch, half, 2, skip=skips[res].permute(1, 2, 0),
-                noise=conv0.noise(noises[2 * i + 1]), **style)
+            run(kernel, x, between, self.scratch, half, 2, noise=conv0.noise(noises[2 * i + 1]), clamp=self.clamp,
+                skip=skips[res].permute(1, 2, 0) if skips else None, **style)
             larger = self._plane(box, 3, res, "rgb", torch.float32)
             double(rgb.around(*half, 1), larger.inside)
             rgb, noise = larger, conv1.noise(noises[2 * i + 2])
@@ -127,19 +133,22 @@ class FastDecoder:
         return plane(box[1] - box[0], box[3] - box[2], channels, 1, dtype, scratch, f"{name}{res.bit_length() % 2}",
                      box[0], box[2])
 
-    def _start(self, code: Tensor, skip: Tensor, w: Tensor, noise: Tensor | None) -> tuple[Plane, Plane]:
-        """The 4x4 features and their RGB."""
+    def _first_features(self, code: Tensor, skips: dict[int, Tensor]) -> Tensor:
         x = F.linear(code, self.dense.weight.float()).mul_(self.dense.scale * GAIN)
-        x = F.leaky_relu_(x.add_(self.dense.bias.float() * (self.dense.lr_mul * GAIN)), SLOPE).view(-1, 4, 4) + skip
+        x = F.leaky_relu_(x.add_(self.dense.bias.float() * (self.dense.lr_mul * GAIN)), SLOPE)
+        return x.view(-1, 4, 4) + skips[4]
+
+    def _start(self, x: Tensor, code: Tensor | None, w: Tensor, noise: Tensor | None) -> tuple[Plane, Plane]:
+        """x [C,4,4] -> the 4x4 features and their RGB."""
         box = (0, 4, 0, 4)
         source, out = (self._plane(box, len(channels), 4, name) for channels, name in
                        ((x, "between"), (self.first.bias, "x")))
         source.inside.copy_(x.permute(1, 2, 0))
         kernel, style = self.first.prepare(self.first.style(self._style(w, code, 0)))
-        run(kernel, source, out, self.scratch, noise=self.first.noise(noise), **style)
+        run(kernel, source, out, self.scratch, noise=self.first.noise(noise), clamp=self.clamp, **style)
         rgb = self._plane(box, 3, 4, "rgb", torch.float32)
         weight = self.first_rgb.prepare(self._style(w, code, 1))
-        rgb.inside.copy_(self.first_rgb(out.whole, weight)[1:-1, 1:-1])
+        rgb.inside.copy_(self._clamped(self.first_rgb(out.whole, weight)[1:-1, 1:-1]))
         return out, rgb
 
     def _second(self, conv: Modulated, to_rgb: ToRGB, styles: list[Tensor], source: Plane, box: Box,
@@ -158,8 +167,9 @@ class FastDecoder:
                 target = out.around(*seen, 0)
             kernel.strip(source.around(*seen, 1), target, self.scratch, slope=SLOPE,
                          noise=None if noise is None else noise[start:stop, left:right], **style)
+            self._clamped(target)
             whole = target if out is None else out.whole[start - top + 1:stop - top + 1]
-            color = to_rgb(whole, weight)
+            color = self._clamped(to_rgb(whole, weight))
             rgb.around(*seen, 0).add_(color if out is None else color[:, 1:-1])
         return out
 
@@ -168,7 +178,7 @@ class FastCoModGAN:
     """The fast form of a `CoModGenerator`: `encode` and `decode` of any number of samples, one at a time."""
 
     def __init__(self, net, dtype: torch.dtype):
-        self.scratch, self.small = Scratch(dtype), Scratch()
+        self.scratch = Scratch(dtype)
         with torch.inference_mode():
             self.encoder = FastEncoder(net.encoder, dtype, self.scratch)
             self.decoder = FastDecoder(net.synthesis, dtype, self.scratch)

@@ -24,10 +24,12 @@ def suits_winograd(weight: Tensor, resolution: int, dtype: torch.dtype) -> bool:
 
 
 def run(kernel: Winograd | Direct, x: Plane, out: Plane, scratch: Scratch, box: tuple[int, int, int, int] | None = None,
-        factor: float = 1, margin: int = 1, skip: Tensor | None = None, noise: Tensor | None = None, **style) -> None:
+        factor: float = 1, margin: int = 1, skip: Tensor | None = None, noise: Tensor | None = None,
+        slope: float | None = SLOPE, clamp: float | None = None, **style) -> None:
     """Run a convolution strip by strip: `box` of x, or all of it, to out. factor: of the sizes, 2 for "up".
 
     skip [H,W,O] (of the output's picture) is added at the end; noise [H,W] of that picture, too, before the activation.
+    clamp: what features are clamped to after it.
     """
     top, bottom, left, right = box or (0, x.inside.shape[0], 0, x.inside.shape[1])
     rows = kernel.rows(right - left)
@@ -36,7 +38,9 @@ def run(kernel: Winograd | Direct, x: Plane, out: Plane, scratch: Scratch, box: 
         seen = (slice(int(start * factor), int(stop * factor)), slice(int(left * factor), int(right * factor)))
         target = out.around(seen[0].start, seen[0].stop, seen[1].start, seen[1].stop, 0)
         kernel.strip(x.around(start, stop, left, right, margin), target, scratch,
-                     noise=None if noise is None else noise[seen], slope=SLOPE, **style)
+                     noise=None if noise is None else noise[seen], slope=slope, **style)
+        if clamp is not None:
+            target.clamp_(-clamp, clamp)
         if skip is not None:
             target += skip[seen]
 
