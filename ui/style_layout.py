@@ -46,7 +46,9 @@ _PAINTER = (
     + _FRAME.format('<canvas class="paint"></canvas><div class="ring"></div>')
     + '<p class="hint-empty">Open a picture, or drop one here</p>')
 _STAGE = (_FRAME.format('<img class="original" alt="" draggable="false"><svg class="outlines"></svg>')
-          + '<p class="caption" aria-live="polite"></p>')
+          + '<p class="caption" aria-live="polite"></p>'
+          '<p class="how">Drag an outlined part to move it, double-click it to put it back. Press elsewhere to see the '
+          'original.</p>')
 _PLAYER = (_FRAME.format("") + '<div class="bar"><button type="button" class="play" aria-pressed="false" '
            'title="Play or pause"></button><input type="range" class="position" min="0" max="1" value="0" '
            'aria-label="Position"></div>')
@@ -102,10 +104,11 @@ def lay_out(models: Models) -> StylePage:
             parts |= _picture()
         with gr.Column(scale=5, min_width=340):
             parts |= _settings(models)
-            parts |= _interpolation()
             parts |= _examples()
-    with gr.Row(elem_id="style-references"):
-        parts["references"] = [_reference(i) for i in range(len(COLOURS))]
+        with gr.Row(elem_id="style-references"):
+            parts["references"] = [_reference(i) for i in range(len(COLOURS))]
+    with gr.Accordion("Interpolation", open=False, elem_id="style-interpolation"), gr.Row():
+        parts |= _interpolation()
     return StylePage(**parts)
 
 
@@ -139,19 +142,20 @@ def _settings(models: Models) -> dict[str, Any]:
 
 def _interpolation() -> dict[str, Any]:
     ends = [("the edit", -1), *((f"reference {i + 1}", i) for i in range(len(COLOURS)))]
-    with gr.Accordion("Interpolation", open=False, elem_id="style-interpolation"):
+    with gr.Column(scale=1, min_width=300):
         towards = gr.Radio(ends, value=-1, label="From the picture to", elem_id="style-towards")
         with gr.Row():
             interpolate = {"frames": _control(StyleMapInterpolate, "frames", min_width=130)}
             fps = gr.Slider(1, MAX_FPS, FPS, step=1, label="Frames a second", min_width=130, elem_id="style-fps")
-        start = gr.Button("Interpolate", size="sm", variant="primary", elem_id="style-start")
+        start = gr.Button("Interpolate", variant="primary", size="md", elem_id="style-start")
+        with gr.Row(elem_id="style-export"):
+            kind = gr.Radio([(kind.upper(), kind) for kind in KINDS], value=KINDS[0], label="Format", min_width=160,
+                            elem_id="style-kind")
+            save = gr.Button("Download", size="sm", min_width=90, elem_id="style-save")
+    with gr.Column(scale=1, min_width=300):
         player = gr.HTML(player_value([], FPS), html_template=_PLAYER, apply_default_css=False,
                          js_on_load="comod.player(element, props, trigger, watch)", elem_id="style-player",
                          elem_classes=["style-part"])
-        with gr.Row():
-            kind = gr.Radio([(kind.upper(), kind) for kind in KINDS], value=KINDS[0], label="Format", min_width=180,
-                            elem_id="style-kind")
-            save = gr.Button("Download", size="sm", min_width=90, elem_id="style-save")
     return {"interpolate": interpolate, "towards": towards, "fps": fps, "start": start, "player": player, "kind": kind,
             "save": save}
 
