@@ -12,7 +12,7 @@ from .programs import fir_program, triton
 
 MOST_TAPS = 64  # the loop over them is unrolled
 CHANNELS, ROWS, COLUMNS, WARPS = 64, 4, 8, 8  # a tile where channels adjoin
-PLANE_ROWS, PLANE_COLUMNS = 8, 128  # a tile of one channel otherwise
+PLANE_ROWS, PLANE_COLUMNS = 8, 128  # a tile otherwise, of more channels where planes are smaller
 
 
 def out_size(size: int, taps: int, up: int, down: int, near: int, far: int) -> int:
@@ -47,7 +47,8 @@ def tile_of(c: int, h: int, w: int, channels_adjoin: bool) -> tuple[int, int, in
         return min(triton.next_power_of_2(size), most)
 
     if not channels_adjoin:
-        return 1, at_most(h, PLANE_ROWS), at_most(w, PLANE_COLUMNS), 4
+        bh, bw = at_most(h, PLANE_ROWS), at_most(w, PLANE_COLUMNS)
+        return at_most(c, PLANE_ROWS * PLANE_COLUMNS // (bh * bw)), bh, bw, 4
     bc = at_most(c, CHANNELS)
     more = CHANNELS // bc  # few channels: more columns
     return bc, at_most(h, ROWS), at_most(w, COLUMNS * more), WARPS
