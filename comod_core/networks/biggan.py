@@ -15,6 +15,7 @@ from torch.nn.utils import parametrizations, parametrize
 
 from ..errors import CoModError
 from ..ops import attention
+from .fast import FastBigGAN, fast_form
 from .layers import NOISE_MODES, check_rows
 
 # Channels of the generator's blocks, in units of `channels` (Brock et al., Appendix B): in, then out.
@@ -169,8 +170,11 @@ def _twice(x: Tensor) -> Tensor:
 class BigGANGenerator(nn.Module):
     """Noise, instance feature and class to a picture. See `generate`.
 
-    Attributes: config, resolution, image_channels, z_dim, feature_size, label_size, info (filled by `load_model`).
+    Attributes: config, resolution, image_channels, z_dim, feature_size, label_size, info (filled by `load_model`),
+    inference_dtype (what a CPU computes in, None for the weights' own).
     """
+
+    inference_dtype: torch.dtype | None = None
 
     def __init__(self, config: BigGANConfig | None = None):
         super().__init__()
@@ -201,6 +205,8 @@ class BigGANGenerator(nn.Module):
         z = check_rows("z", z, None, self.z_dim) * psi
         chunks = z.to(self.linear.weight.dtype).split(self.chunk, dim=1)
         condition = self._condition(feature, label, z)
+        if fast := fast_form(self, FastBigGAN):
+            return fast.decode(chunks, condition)
         x = self.linear(chunks[0]).unflatten(1, (-1, 4, 4)).contiguous(memory_format=torch.channels_last)
         for block, chunk in zip(self.blocks, chunks[1:], strict=True):
             x = block(x, torch.cat([*condition, chunk], dim=1))

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from ..errors import CoModError
 from ..ops import ACTIVATION_GAIN, setup_filter, upfirdn2d
+from .fast import FastStyleMapGAN, fast_form
 from .layers import Conv2d, Dense, Mixed, ResidualDown, minibatch_std, normalize_2nd_moment
 
 
@@ -159,8 +160,11 @@ class StyleMapEncoder(nn.Module):
 class StyleMapGAN(nn.Module):
     """Mapping, decoder and encoder of one StyleMapGAN. See `encode`, `map`, `expand` and `decode`.
 
-    Attributes: config, resolution, z_dim, w_avg [C*s*s] (mean flat style map, centre of truncation), info.
+    Attributes: config, resolution, z_dim, w_avg [C*s*s] (mean flat style map, centre of truncation), info,
+    inference_dtype (what a CPU computes in, None for the weights' own).
     """
+
+    inference_dtype: torch.dtype | None = None
 
     def __init__(self, config: StyleMapConfig | None = None):
         super().__init__()
@@ -179,7 +183,10 @@ class StyleMapGAN(nn.Module):
         c, r = self.image_channels, self.resolution
         if image.ndim != 4 or image.shape[1:] != (c, r, r):
             raise CoModError(f"encode: image has shape {list(image.shape)}; this network takes [N,{c},{r},{r}].")
-        return self.encoder(image.to(self.w_avg.dtype).contiguous(memory_format=torch.channels_last))
+        image = image.to(self.w_avg.dtype)
+        if fast := fast_form(self, FastStyleMapGAN):
+            return fast.encode(image)
+        return self.encoder(image.contiguous(memory_format=torch.channels_last))
 
     def map(self, z: Tensor) -> Tensor:
         """z [N,C] -> style map [N,C,s,s]. Raises CoModError for another width."""
@@ -195,14 +202,23 @@ class StyleMapGAN(nn.Module):
 
         Raises CoModError for another shape.
         """
-        c, s = self.config.style_channels, self.config.style_size
-        if style_map.ndim != 4 or style_map.shape[1:] != (c, s, s):
-            raise CoModError(f"expand: style map has shape {list(style_map.shape)}; expected [N,{c},{s},{s}].")
+        self._check_map(style_map)
+        if fast := fast_form(self, FastStyleMapGAN):
+            return fast.expand(style_map)
         return self.decoder.expand(style_map.contiguous(memory_format=torch.channels_last))
 
     def decode(self, style: Tensor | Sequence[Tensor]) -> Tensor:
         """Style map [N,C,s,s], or the levels that `expand` made of it -> image [N,3,R,R], about [-1,1]."""
+        if isinstance(style, Tensor):
+            self._check_map(style)
+        if fast := fast_form(self, FastStyleMapGAN):
+            return fast.decode(style if isinstance(style, Tensor) else list(style))
         return self.decoder(self.expand(style) if isinstance(style, Tensor) else style)
+
+    def _check_map(self, style_map: Tensor) -> None:
+        c, s = self.config.style_channels, self.config.style_size
+        if style_map.ndim != 4 or style_map.shape[1:] != (c, s, s):
+            raise CoModError(f"expand: style map has shape {list(style_map.shape)}; expected [N,{c},{s},{s}].")
 
 
 class StyleMapDiscriminator(nn.Module):

@@ -133,7 +133,7 @@ def direct(weight: Tensor, bias: Tensor | None = None, kind: str = "plain", resa
     return Direct(kind, ready, resample, bias if late else None, outputs, dtype.itemsize)
 
 
-def fir(taps: Tensor, channels: int, gain: float = 1.0, dtype: torch.dtype = torch.float32):
+def fir(taps: Tensor, channels: int, gain: float = 1.0, dtype: torch.dtype = torch.float32, stride: int = 1):
     """The FIR [4,4] on every channel, without padding, as a callable for `direct`: gain 4 for "up"."""
-    return convolution((taps.flip([0, 1]) * gain).to(dtype).expand(channels, 1, -1, -1).contiguous(), None,
+    return convolution((taps.flip([0, 1]) * gain).to(dtype).expand(channels, 1, -1, -1).contiguous(), None, stride,
                        groups=channels)

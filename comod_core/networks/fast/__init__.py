@@ -2,8 +2,11 @@
 
 The numbers are those of the networks themselves. Nothing here can be differentiated through.
 """
+from .biggan import FastBigGAN
 from .comodgan import FastCoModGAN
 from .forms import fast_form, good_at_bfloat16, has_amx, plain_form
 from .stylegan2 import FastStyleGAN2
+from .stylemapgan import FastStyleMapGAN
 
-__all__ = ["FastCoModGAN", "FastStyleGAN2", "fast_form", "good_at_bfloat16", "has_amx", "plain_form"]
+__all__ = ["FastBigGAN", "FastCoModGAN", "FastStyleGAN2", "FastStyleMapGAN", "fast_form", "good_at_bfloat16", "has_amx",
+           "plain_form"]

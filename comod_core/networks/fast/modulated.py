@@ -102,6 +102,6 @@ class ToRGB:
         return F.linear(x.flatten(0, 1), weight.to(x.dtype)).float().add_(self.bias).unflatten(0, x.shape[:2])
 
 
-def resampler(taps: Tensor, channels: int, gain: float, dtype: torch.dtype):
-    """The FIR for a convolution of kind "up" (gain 4) or "down"."""
-    return fir(taps.float(), channels, gain, dtype)
+def resampler(taps: Tensor, channels: int, gain: float, dtype: torch.dtype, stride: int = 1):
+    """The FIR for a convolution of kind "up" (gain 4) or "down"; or on its own, keeping every `stride`-th pixel."""
+    return fir(taps.float(), channels, gain, dtype, stride)
