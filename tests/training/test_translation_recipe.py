@@ -51,13 +51,13 @@ def run(settings, out, beside=None, stop=None):
 @pytest.mark.parametrize("architecture", NETWORKS)
 def test_every_architecture_learns_resumes_and_is_exported(architecture, tmp_path):
     settings = config(architecture, snapshot_minutes=0.0, learning_rate=0.01, l1_weight=20.0, l1_warmup_weight=20.0,
-                      jitter=0.0, drop=0.0)
+                      jitter=0.0, drop=0.0, total_kimg=0.028)
     if architecture == "spade":
         settings = dataclasses.replace(settings, adversarial="hinge", matching_weight=1.0, r1_gamma=0.0)
     assert config_from_json(settings.to_json()) == settings
     whole = run(settings, tmp_path / "whole")
-    assert np.mean([step["L1"] for step in whole[-4:]]) < 0.9 * whole[0]["L1"]
-    first = run(settings, tmp_path / "cut", stop=6)
+    assert np.mean([step["L1"] for step in whole[-2:]]) < 0.9 * whole[0]["L1"]
+    first = run(settings, tmp_path / "cut", stop=4)
     assert first + run(settings, tmp_path / "cut") == whole
     file = export(tmp_path / "cut" / "snapshot.pt", tmp_path / "net.safetensors", {"name": "tiny", "licence": "none"})
     net = load_model(file)
