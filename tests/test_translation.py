@@ -1,10 +1,12 @@
 """Image to image with every architecture: seeds decide, batches do not; the condition counts; errors."""
+import dataclasses
 from pathlib import Path
 
 import pytest
 import torch
 
 from comod_core.checkpoints import import_checkpoint
+from comod_core.checkpoints.infer import infer_config
 from comod_core.checkpoints.store import save_networks
 from comod_core.completion import prepare
 from comod_core.conditions import from_drawing, from_labels
@@ -13,6 +15,7 @@ from comod_core.labels import AVATAR_PARTS
 from comod_core.loading import load_model
 from comod_core.networks import (
     CoModConfig,
+    CoModDiscriminator,
     CoModGenerator,
     Pix2PixConfig,
     Pix2PixGenerator,
@@ -85,6 +88,19 @@ def test_the_released_kind_of_network_takes_a_three_channel_drawing():
     drawing[..., 20:24, 10:50] = -1
     first, second = (one.image for one in translate(net, from_drawing(drawing), [0, 1], noise_mode="random"))
     assert first.shape == (1, 3, 32, 32) and not torch.equal(first, second)
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4, 183])
+def test_networks_of_any_condition_are_told_by_their_shapes(channels):
+    """4 is as many as a completion network's encoder has; there the discriminator tells."""
+    config = CoModConfig(16, z_dim=8, w_dim=8, mapping_layers=2, mapping_fmaps=8, fmap_base=64, fmap_max=16,
+                         pix2pix=True, condition_channels=channels)
+    state, scores = CoModGenerator(config).state_dict(), CoModDiscriminator(config).state_dict()
+    found = infer_config(state, scores)
+    assert found.pix2pix and found.encoder_channels == channels
+    completion = dataclasses.replace(config, pix2pix=False, condition_channels=None)
+    found = infer_config(CoModGenerator(completion).state_dict(), CoModDiscriminator(completion).state_dict())
+    assert not found.pix2pix
 
 
 def test_wrong_use(net, condition):

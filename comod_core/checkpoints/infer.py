@@ -23,7 +23,7 @@ def infer_config(state: Mapping[str, Tensor], scores: Mapping[str, Tensor] | Non
     which are used where they give the channels that the tensors have. Raises CoModError where no CoModGAN fits.
     """
     try:
-        values = {**_from_generator(state), **_from_discriminator(scores)}
+        values = {**_from_generator(state, scores), **_from_discriminator(scores)}
         values.update(_feature_maps(_channels(state, scores), dict(stated or {})))
         values.update({name: stated[name] for name in _ONLY_STATED if name in (stated or {})})
         return CoModConfig(**values)
@@ -33,7 +33,7 @@ def infer_config(state: Mapping[str, Tensor], scores: Mapping[str, Tensor] | Non
         raise CoModError(f"{place}: not a CoModGAN that this version can build: {problem}") from problem
 
 
-def _from_generator(state: Mapping[str, Tensor]) -> dict[str, Any]:
+def _from_generator(state: Mapping[str, Tensor], scores: Mapping[str, Tensor] | None) -> dict[str, Any]:
     channels = state["synthesis.b4.to_rgb.weight"].shape[0]
     encoder_channels = state["encoder.from_rgb.weight"].shape[1]
     layers = sum(1 for key in state if re.fullmatch(r"mapping\.dense\d+\.weight", key))
@@ -44,6 +44,8 @@ def _from_generator(state: Mapping[str, Tensor]) -> dict[str, Any]:
     if style not in (w_dim, code, w_dim + code):
         raise ValueError(f"its styles of {style} values are neither w ({w_dim}), the global code ({code}) nor both.")
     pix2pix = encoder_channels != channels + 1  # a completion network reads the mask beside the picture
+    if scores and "from_rgb.weight" in scores:  # a condition of as many channels as that lies beside the picture here
+        pix2pix = pix2pix or scores["from_rgb.weight"].shape[1] == channels + encoder_channels
     return {"resolution": max(int(match[1]) for key in state if (match := _BLOCK.fullmatch(key))),
             "image_channels": channels, "label_size": label_size, "pix2pix": pix2pix,
             "condition_channels": encoder_channels if pix2pix and encoder_channels != channels else None,
