@@ -115,7 +115,7 @@ def test_half_precision_of_the_high_resolutions_stays_close(name):
     noise = (mixed.float() - full).square().mean()
     assert 10 * torch.log10(4 / noise) > 40  # PSNR in dB of pictures in [-1, 1]
     assert noise > 0
-    assert torch.equal(run(), full)
+    assert error(run(), full) < 1e-4  # not bit for bit: cuDNN may choose another way
 
 
 def big(resolution=256):
