@@ -1,83 +1,76 @@
-"""Write docs/images/app.jpg: `python docs/make_app_picture.py [--example N] [--seed N]`.
+"""Write the pictures of the app in docs/images: `python docs/make_app_picture.py [TAB ...]`, all of them by default.
 
-Starts the app with the built-in model, completes an example in headless Chromium and takes the picture of the page.
+Starts the app with the built-in models, uses a tab in headless Chromium and takes a picture of the page.
 Needs Chromium on the PATH and the packages of the extra `dev`.
 """
 from __future__ import annotations
 
 import argparse
 import io
-import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from pathlib import Path
 
+from browse_app import ROOT, app_page
 from PIL import Image
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
-ROOT = Path(__file__).resolve().parent.parent
-PICTURE = ROOT / "docs" / "images" / "app.jpg"
-WIDTH, HEIGHT = 1280, 990
-COUNT = 4
-PATIENCE = 120_000      # milliseconds
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+IMAGES = ROOT / "docs" / "images"
+WIDTH = 1280
+EXAMPLE, SEED, COUNT = 2, 0, 4
+STAGE_PICTURE = "document.querySelector('#style-stage [data-shown]')?.dataset.shown"
 
 
-def wait_for(url: str, app: subprocess.Popen) -> None:
-    """Return once the app answers. Raises RuntimeError when it ended."""
-    while app.poll() is None:
-        try:
-            return urllib.request.urlopen(url, timeout=5).close()
-        except OSError:
-            time.sleep(0.5)
-    raise RuntimeError("the app did not start")
-
-
-def use(page: Page, url: str, example: int, seed: int) -> None:
-    """Complete the example; choose the second completion."""
-    page.set_default_timeout(PATIENCE)
-    page.goto(url)
-    page.wait_for_selector("#editor canvas")
+def complete(page: Page) -> None:
+    """Complete an example; choose the second completion."""
     page.wait_for_timeout(3000)
-    page.locator("#examples button img").nth(example).click()
+    page.locator("#examples button img").nth(EXAMPLE).click()
     page.wait_for_timeout(3000)
-    page.fill("#control-seed input", str(seed))
+    page.fill("#control-seed input", str(SEED))
     page.fill("#control-count input[type=number]", str(COUNT))
     page.press("#control-count input[type=number]", "Tab")
     page.click("#start")
     page.wait_for_function(f"() => /{COUNT} pictures in/.test(document.querySelector('#status').innerText)")
     page.locator("#completions button").nth(1).click()
-    page.mouse.move(WIDTH - 5, HEIGHT - 5)
-    page.wait_for_timeout(3000)
+
+
+def edit_style_maps(page: Page) -> None:
+    """Take the eyes of one example and the hair of another; move the hair, and let it grow."""
+    page.get_by_role("tab", name="Style maps").click()
+    page.wait_for_function("() => document.querySelectorAll('#style-stage .part').length === 2")
+    before = page.evaluate(f"() => {STAGE_PICTURE}")
+    page.focus("#style-stage .part[data-index='1']")
+    page.keyboard.press("ArrowUp")
+    page.wait_for_function(f"before => {STAGE_PICTURE} !== before", arg=before)
+    page.click("#style-interpolation > button")
+    page.click("#style-start")
+    page.wait_for_function("() => document.querySelector('#style-player .position').max === '15'")
+    page.locator("#style-player .position").fill("15")
+
+
+# Tab -> what is done in it, height of the page in pixels, file.
+PICTURES = {"complete": (complete, 1040, "app.jpg"), "style-maps": (edit_style_maps, 1480, "app-style-maps.jpg")}
+
+
+def take(name: str, dark: bool = False, models: Path | None = None) -> None:
+    """Use a tab and write its picture."""
+    use, height, file = PICTURES[name]
+    with app_page(WIDTH, height, models=models, dark=dark) as page:
+        use(page)
+        page.evaluate("() => document.activeElement?.blur()")
+        page.mouse.move(WIDTH - 5, height - 5)
+        page.wait_for_timeout(3000)
+        Image.open(io.BytesIO(page.screenshot())).convert("RGB").save(IMAGES / file, quality=88, optimize=True)
 
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    arguments.add_argument("--example", type=int, default=2, help="number of the example, from 0")
-    arguments.add_argument("--seed", type=int, default=0, help="first seed")
+    arguments.add_argument("tabs", nargs="*", metavar="TAB", help=f"of {', '.join(PICTURES)}; all by default")
+    arguments.add_argument("--dark", action="store_true", help="the dark theme")
+    arguments.add_argument("--models", type=Path, help="folder of model files (default: as the app's)")
     options = arguments.parse_args()
-    port = free_port()
-    app = subprocess.Popen([sys.executable, str(ROOT / "ui" / "app.py"), "--port", str(port), "--no-browser"])
-    try:
-        wait_for(f"http://127.0.0.1:{port}", app)
-        with sync_playwright() as driver:
-            chromium = driver.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-            page = chromium.new_page(viewport={"width": WIDTH, "height": HEIGHT})
-            use(page, f"http://127.0.0.1:{port}", options.example, options.seed)
-            Image.open(io.BytesIO(page.screenshot())).convert("RGB").save(PICTURE, quality=88, optimize=True)
-            chromium.close()
-    finally:
-        app.terminate()
-        app.wait()
+    if unknown := set(options.tabs) - set(PICTURES):
+        arguments.error(f"no such tab: {', '.join(unknown)}")
+    for name in options.tabs or PICTURES:
+        take(name, options.dark, options.models)
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ from .styling import (
 )
 
 QUEUE = "style maps"        # one edit at a time
-SHOWN_AFTER = 0.7           # seconds before a progress bar is worth showing
+SHOWN_AFTER = 0.7           # seconds of work that are worth a progress bar
 STOPPED = '<div class="progress-text">Stopped</div>'
 NO_PICTURE = "There is no picture yet. Open one, or choose an example."
 NO_PAINT = "Paint over a part of a reference with its brush, and it appears here. Then drag it where you like."
@@ -53,6 +53,7 @@ class StyleActions:
 
     def __init__(self, page: StylePage, models: Models):
         self._page, self._models, self._encodings = page, models, Encodings()
+        self._slow = False
         self.edits, self.ways = Jobs(), Jobs()
 
     def begin(self, values: Values, request: gr.Request) -> Updates:
@@ -124,11 +125,9 @@ class StyleActions:
                                page.frames: list(paths)}
             yield {page.status: "" if len(paths) == frames else STOPPED}
 
-    def replay(self, values: Values, request: gr.Request) -> Updates:
+    def replay(self, values: Values, request: gr.Request) -> Values:
         """Another speed."""
-        if not values["frames_made"]:
-            return {}
-        return {self._page.player: {**values["player"], "fps": values["fps"]}}
+        return {**values["player"], "fps": values["fps"]}
 
     def save(self, values: Values, request: gr.Request) -> Updates:
         """The interpolation as a file of the chosen format."""
@@ -151,7 +150,7 @@ class StyleActions:
             released = max(released, *(float(values[f"painter_{i}"].get("released") or 0)
                                        for i in range(len(page.references))))
             yield from self._work(
-                self.edits, request, "Encoding the pictures",
+                self.edits, request, "Editing the picture",
                 lambda: edit(self._encodings, self._model(values), target, parts, self._settings(values)),
                 lambda edited: {page.stage: stage_value(_told(edited, parts), target, edited, parts, released)})
 
@@ -160,10 +159,17 @@ class StyleActions:
         """Run `work` as a job, with a progress bar where it takes long, and show what it returns."""
         page, made, start = self._page, [], time.monotonic()
         job = Job(lambda: made.append(work()))
-        with jobs.entered(request.session_hash, job):
-            for step in job:
-                if time.monotonic() - start > SHOWN_AFTER:
-                    yield {page.status: progress_bar(step.done / step.total, text)}
+        if self._slow:
+            yield {page.status: progress_bar(0, text)}
+        try:
+            with jobs.entered(request.session_hash, job):
+                for step in job:
+                    if time.monotonic() - start > SHOWN_AFTER:
+                        yield {page.status: progress_bar(step.done / (step.total + 1), text)}
+        except Exception:
+            yield {page.status: ""}
+            raise
+        self._slow = time.monotonic() - start > SHOWN_AFTER
         for warning in job.warnings:
             gr.Warning(as_html(warning))
         yield {page.status: "", **shown(made[0])} if made else {page.status: STOPPED}
@@ -246,8 +252,7 @@ def wire(app: gr.Blocks, tab: gr.Tab, page: StylePage, do: StyleActions) -> None
     on(page.download.click, do.download, inputs, [page.status, page.saver], concurrency_id=QUEUE)
     on(page.start.click, do.interpolate, {**inputs, **page.interpolate, "towards": page.towards, "fps": page.fps},
        [page.status, page.player, page.frames], concurrency_id="interpolation", concurrency_limit=1)
-    on(page.fps.release, do.replay, {"frames_made": page.frames, "player": page.player, "fps": page.fps},
-       page.player)
+    on(page.fps.release, do.replay, {"player": page.player, "fps": page.fps}, page.player)
     on(page.save.click, do.save, {"frames_made": page.frames, "kind": page.kind, "fps": page.fps}, page.saver)
     on(page.stop.click, do.stop, {}, None, queue=False)
     for jobs in (do.edits, do.ways):

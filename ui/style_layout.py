@@ -149,7 +149,7 @@ def _interpolation() -> dict[str, Any]:
             fps = gr.Slider(1, MAX_FPS, FPS, step=1, label="Frames a second", min_width=130, elem_id="style-fps")
         start = gr.Button("Interpolate", variant="primary", size="md", elem_id="style-start")
         with gr.Row(elem_id="style-export"):
-            kind = gr.Radio([(kind.upper(), kind) for kind in KINDS], value=KINDS[0], label="Format", min_width=160,
+            kind = gr.Radio([(kind.upper(), kind) for kind in KINDS], value=KINDS[0], label="Format", min_width=240,
                             elem_id="style-kind")
             save = gr.Button("Download", size="sm", min_width=90, elem_id="style-save")
     with gr.Column(scale=1, min_width=300):
