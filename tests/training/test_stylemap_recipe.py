@@ -240,8 +240,7 @@ def test_lpips_where_it_is_and_else_a_stand_in_that_is_named(monkeypatch, tmp_pa
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 def test_steps_on_a_gpu():
-    trainer = Trainer(recipe_of(dataclasses.replace(CONFIG, perceptual_weight=1.0)), pictures(),
-                      beside={"labels": labels()})
+    trainer = Trainer(recipe_of(CONFIG), pictures(), beside={"labels": labels()})
     assert trainer.place.device.type == "cuda"
     for _ in range(5):
         assert np.isfinite(list(trainer.run_step().values())).all()
