@@ -9,8 +9,8 @@ FONT = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "Ubuntu", "Cantarell
 FONT_MONO = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "DejaVu Sans Mono", "monospace"]
 
 FOLDER = Path(__file__).parent
-STYLES = [FOLDER / "looks.css", FOLDER / "style_maps.css"]
-SCRIPTS = [FOLDER / "drop.js", FOLDER / "style_maps.js"]
+STYLES = [FOLDER / "looks.css", FOLDER / "style_maps.css", FOLDER / "sketch.css"]
+SCRIPTS = [FOLDER / "drop.js", FOLDER / "style_maps.js", FOLDER / "sketch.js"]
 DROP_ZONE = "drop-zone"     # class of an element whose first upload button opens what is dropped on it
 
 

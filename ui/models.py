@@ -7,10 +7,13 @@ from typing import Any
 
 from ..comod_core.checkpoints.store import is_safetensors, read_header
 from ..comod_core.errors import CoModError
-from ..comod_core.loading import load_model
+from ..comod_core.loading import installed_file, load_model
 from ..comod_core.models.table import MODELS
 from ..nodes.host import host
 from ..nodes.models import PRECISIONS, LoadModel, model_names
+
+TRANSLATION = "translation"
+TRANSLATORS = ("pix2pix", "spade")          # architectures that do nothing else; a comodgan may
 
 
 class Models:
@@ -34,12 +37,16 @@ class Models:
     def names(self, *architectures: str) -> list[str]:
         """What can be chosen now; files that were put into the model folder meanwhile are there.
 
-        architectures: only models of these, and foreign files, which say it only when they are read.
+        architectures: only models of these, and then foreign files, which say it only when they are read. Networks
+        that translate drawings and label maps count as TRANSLATION, whatever their architecture.
         """
         names = model_names()
         if self._file:
             names = [self._file.name, *(name for name in names if name != self._file.name)]
-        return [name for name in names if self._may_be(name, architectures)] if architectures else names
+        if not architectures:
+            return names
+        kinds = {name: self._kind_of(name) for name in names}
+        return [name for name in names if kinds[name] in architectures] + [n for n in names if kinds[n] is None]
 
     def default(self, *architectures: str) -> str | None:
         """The name to begin with: the one that was named at the start where it is of these architectures."""
@@ -55,18 +62,18 @@ class Models:
             found = next((model for kept, model in self._kept.values() if kept == key), None)
             if found is None:
                 found = self._load(name, precision)
-                self._kept[found.model.info.architecture] = key, found
+                net = found.model
+                self._kept[TRANSLATION if getattr(net, "pix2pix", False) else net.info.architecture] = key, found
             return found
 
-    def _may_be(self, name: str, architectures: tuple[str, ...]) -> bool:
+    def _kind_of(self, name: str) -> str | None:
+        """What a listed model is for, as far as its file tells without being loaded: "" not at all, None perhaps."""
         entry = next((entry for entry in MODELS if entry.built_in and entry.name == name), None)
-        if entry is not None:
-            return entry.architecture in architectures
-        path = self._file if self._is_file(name) else host.model_path(name)
+        path = installed_file(entry) if entry else self._file if self._is_file(name) else host.model_path(name)
         try:
-            return not is_safetensors(path) or read_header(path).get("architecture") in architectures
+            return None if path is None or not is_safetensors(path) else _kind(read_header(path))
         except (CoModError, OSError):
-            return False
+            return ""
 
     def _is_file(self, name: str) -> bool:
         return self._file is not None and name == self._file.name
@@ -80,3 +87,9 @@ class Models:
         if self._is_file(name):
             return host.wrap(load_model(self._file, device="cpu", dtype=PRECISIONS[precision]))
         return LoadModel.execute(name, precision)[0]
+
+
+def _kind(header: dict[str, Any]) -> str:
+    """What a network is for, by its file's metadata: its architecture, or TRANSLATION."""
+    architecture = header.get("architecture", "")
+    return TRANSLATION if architecture in TRANSLATORS or header["config"].get("pix2pix") else architecture

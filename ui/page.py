@@ -5,7 +5,7 @@ import functools
 
 import gradio as gr
 
-from . import instance_actions, instance_layout, style_actions, style_layout
+from . import instance_actions, instance_layout, style_actions, style_layout, translate_actions, translate_layout
 from .actions import Actions
 from .endpoints import QUEUE, Endpoints, on_page, register, stop_on_leaving, with_names
 from .jobs import Jobs
@@ -29,12 +29,16 @@ def build(models: Models) -> gr.Blocks:
             style_page = style_layout.lay_out(models)
         with gr.Tab("Instances") as instance_tab:
             instance_page = instance_layout.lay_out(models)
+        with gr.Tab("Translate") as translate_tab:
+            translate_page = translate_layout.lay_out(models)
         _wire(app, page, Actions(page, models, jobs))
         register(Endpoints(models, jobs), {"loader": page.loader, "complete": page.complete, "holes": page.holes,
                                            "sides": page.sides})
         style_actions.wire(app, style_tab, style_page, style_actions.StyleActions(style_page, models))
         instance_actions.wire(app, instance_tab, instance_page,
                               instance_actions.InstanceActions(instance_page, models))
+        translate_actions.wire(app, translate_tab, translate_page,
+                               translate_actions.TranslateActions(translate_page, models))
         app.unload(stop_on_leaving(jobs))
     return app
 
