@@ -106,7 +106,8 @@ def test_lines_of_a_picture_on_the_canvas(pack, work, edges, tmp_path):
 
 @pytest.mark.parametrize("value, said", [
     ({"drawing": ""}, "Nothing is drawn"), ({}, "Nothing is drawn"),
-    ({"drawing": "data:image/png;base64,AAAA"}, "damaged"), (sent(line(), "JPEG"), "damaged"), (sent(np.zeros((600, 20, 3), np.uint8)), "more than 512 a side")])
+    ({"drawing": "data:image/png;base64,AAAA"}, "damaged"), (sent(line(), "JPEG"), "damaged"),
+    (sent(np.zeros((600, 20, 3), np.uint8)), "more than 512 a side")])
 def test_other_things_than_a_drawing_are_refused(pack, work, value, said):
     with pytest.raises(pack("comod_core.errors").CoModError, match=said):
         work.drawn(value)
