@@ -53,12 +53,12 @@ def port_job(net, case: Case):
 def against_baseline(network: str, dtypes: list[str], device: str, runs: int) -> list[dict]:
     """Seconds of the baseline in float32 and of ours in each number format, alternating in this process."""
     case = Case(network, SIZES[network], device=device)
-    net = speed.random_network(network, case.size).to(device)
+    net = speed.random_network(network, case.size, device)
     rows = []
     with torch.inference_mode():
         port = port_job(net, case)
         nets = {name: net if device == "cpu" or name == "float32" else speed.place(
-            speed.random_network(network, case.size), dataclasses.replace(case, dtype=name)) for name in dtypes}
+            speed.random_network(network, case.size, device), dataclasses.replace(case, dtype=name)) for name in dtypes}
         jobs = {name: speed.job(nets[name], dataclasses.replace(case, dtype=name)) for name in dtypes}
         reference = port().float()
 
@@ -95,9 +95,9 @@ def grid(device: str, dtypes: list[str], quick: bool) -> list[Case]:
         cases += [Case("comodgan", size, n, dtype, device) for size in (256, 512) for n in (4, 8, 16)
                   for dtype in dtypes]
         cases += [Case("comodgan", 1024, 8, dtype, device) for dtype in dtypes]
-    sizes = SIZES.items()
-    return cases + [Case(name, size, 1, dtype, device) for name, size in sizes if name != "comodgan"
-                    for dtype in dtypes]
+    cases += [Case(name, size, 1, dtype, device) for name, size in SIZES.items() if name != "comodgan"
+              for dtype in dtypes]
+    return sorted(cases, key=lambda case: (list(SIZES).index(case.network), case.size, case.dtype))
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import math
 import os
@@ -67,11 +68,12 @@ def configuration(network: str, size: int):
     return BigGANConfig(resolution=size, z_dim=17 * (n - 1))
 
 
-def random_network(network: str, size: int) -> nn.Module:
+def random_network(network: str, size: int, device: str = "cpu") -> nn.Module:
     """The generator with random weights: time does not depend on the values. Noise is on."""
     torch.manual_seed(0)
     kind = next(one for one in ARCHITECTURES if one.name == network)
-    net = kind.networks["generator"](configuration(network, size)).eval().requires_grad_(False)
+    with torch.device(device):
+        net = kind.networks["generator"](configuration(network, size)).to(device).eval().requires_grad_(False)
     for name, parameter in net.named_parameters():
         if name.endswith("noise_strength"):
             parameter.fill_(0.1)
@@ -131,17 +133,23 @@ class Operations(TorchDispatchMode):
 
 def operations(case: Case) -> float:
     """Operations (2 a multiply-add) of the case as the published networks do it, with the whole picture decoded."""
+    once, each = _operations(case.network, case.size)
+    return once + each * case.batch
+
+
+@functools.cache
+def _operations(network: str, size: int) -> tuple[int, int]:
+    """Operations that are done once an image, and once a sample."""
     with torch.device("meta"):
-        kind = next(one for one in ARCHITECTURES if one.name == case.network)
-        net = kind.networks["generator"](configuration(case.network, case.size)).eval().requires_grad_(False)
-    given = [None if x is None else x.to("meta") for x in inputs(net, dataclasses.replace(case, batch=1))]
+        kind = next(one for one in ARCHITECTURES if one.name == network)
+        net = kind.networks["generator"](configuration(network, size)).eval().requires_grad_(False)
+    given = [None if x is None else x.to("meta") for x in inputs(net, Case(network, size))]
     counts = []
-    for part in _parts(net, case.network, given):
+    for part in _parts(net, network, given):
         with Operations() as counter, torch.no_grad():
             part()
         counts.append(counter.total)
-    once = counts[0] if case.network == "comodgan" else 0
-    return once + (sum(counts) - once) * case.batch
+    return (counts[0], counts[1]) if network == "comodgan" else (0, counts[0])
 
 
 def _parts(net, network: str, given: list) -> Iterator[Callable]:
@@ -192,9 +200,15 @@ def timed(work: Callable, device: str, runs: int = 0, budget: float = 0.0, warm:
     return times
 
 
+@functools.lru_cache(maxsize=1)
+def _kept_network(network: str, size: int, device: str) -> nn.Module:
+    return random_network(network, size, device)
+
+
 def measure(case: Case, runs: int = 3, rate: float | None = None) -> dict:
     """One case in this process: seconds (median), GFLOP, GFLOP/s, share of the convolutions' peak, GPU memory."""
-    net = place(random_network(case.network, case.size), case)
+    make = _kept_network if case.device == "cpu" else random_network
+    net = place(make(case.network, case.size, case.device), case)
     with torch.inference_mode():
         work = job(net, case)
         if case.device != "cpu":

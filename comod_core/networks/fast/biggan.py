@@ -50,8 +50,7 @@ class FastBigGAN:
                             for i in range(len(chunks[0]))]).to(chunks[0].dtype)
 
     def _one(self, chunks: list[Tensor], condition: list[Tensor]) -> Tensor:
-        linear = self.net.linear
-        x = torch.addmv(linear.bias.float(), linear.weight.float(), chunks[0]).view(-1, 4, 4)
+        x = self.net.linear(chunks[0][None].to(self.net.linear.weight.dtype)).view(-1, 4, 4)
         x = x.permute(1, 2, 0).to(self.dtype).contiguous()
         for block, chunk in zip(self.blocks, chunks[1:], strict=True):
             x = self._block(block, x, torch.cat([*condition, chunk]))
