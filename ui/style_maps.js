@@ -1,6 +1,6 @@
 // The three parts of the tab for style maps that Gradio has no component for: a reference to paint on, the edited
 // picture with parts to drag, and a player of frames. Each is the content of a gr.HTML, whose value says what to show.
-window.comod = (() => {
+window.comod = { ...window.comod, ...(() => {
   const HISTORY = 30;
   const parts = (element, ...names) => names.map((name) => element.querySelector(`.${name}`));
 
@@ -273,4 +273,4 @@ window.comod = (() => {
   };
 
   return { painter, stage, player, saver };
-})();
+})() };

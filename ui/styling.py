@@ -4,6 +4,7 @@ from __future__ import annotations
 import dataclasses
 import threading
 import time
+import weakref
 from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
@@ -80,24 +81,24 @@ class Edited:
 
 
 class Encodings:
-    """Style maps of the pictures that were encoded last, by model, file and settings."""
+    """Style maps of the pictures that were encoded last, KEPT of each model, by file and settings."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._kept: OrderedDict[tuple, tuple[Any, StyledPictures]] = OrderedDict()
+        self._kept: weakref.WeakKeyDictionary[Any, OrderedDict[tuple, StyledPictures]] = weakref.WeakKeyDictionary()
 
     def of(self, model: Any, source: Source, settings: dict[str, Any] | None = None) -> StyledPictures:
         """What the Encode node makes of the source's picture. Raises CoModError as the node does."""
         settings = settings or {}
-        key = id(model), source.path, tuple(sorted(settings.items()))
+        key = source.path, tuple(sorted(settings.items()))
         with self._lock:
-            if key not in self._kept:
-                image = images_out(read(source.path).image)
-                self._kept[key] = model, StyleMapEncode.execute(model, image, **settings)[0]   # keeps the id its own
-            self._kept.move_to_end(key)
-            while len(self._kept) > KEPT:
-                self._kept.popitem(last=False)
-            return self._kept[key][1]
+            kept = self._kept.setdefault(model, OrderedDict())
+            if key not in kept:
+                kept[key] = StyleMapEncode.execute(model, images_out(read(source.path).image), **settings)[0]
+            kept.move_to_end(key)
+            while len(kept) > KEPT:
+                kept.popitem(last=False)
+            return kept[key]
 
 
 def opened(source: Source) -> Opened:
