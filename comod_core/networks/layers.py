@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import CoModError
-from ..ops import ACTIVATION_GAIN, bias_act, modulated_conv2d, setup_filter, upfirdn2d
+from ..ops import ACTIVATION_GAIN, bias_act, modulated_conv2d, setup_filter, upfirdn2d, weight_energy
+from ..ops.kernels import usable
 
 NOISE_MODES = ("const", "random", "none")
 
@@ -40,6 +41,14 @@ def normalize_2nd_moment(x: Tensor, eps: float = 1e-8) -> Tensor:
     return x * (x.square().mean(dim=1, keepdim=True) + eps).rsqrt()
 
 
+def scales_after(x: Tensor) -> bool:
+    """Whether a layer's scale goes into the kernel that adds its bias, which costs nothing, rather than its weight.
+
+    Not in float16, where the unscaled product could be too large.
+    """
+    return usable(x) and x.dtype != torch.float16
+
+
 class Dense(nn.Module):
     """Fully connected layer with equalised learning rate: the stored weight is scaled by lr_mul / sqrt(fan_in)."""
 
@@ -51,6 +60,10 @@ class Dense(nn.Module):
         self.act, self.lr_mul, self.scale = act, lr_mul, lr_mul / math.sqrt(in_features)
 
     def forward(self, x: Tensor) -> Tensor:
+        if scales_after(x):
+            bias = None if self.bias is None else self.bias * (self.lr_mul / self.scale)
+            y = nn.functional.linear(x, self.weight.to(x.dtype))
+            return bias_act(y, bias, self.act, gain=ACTIVATION_GAIN[self.act] * self.scale)
         y = nn.functional.linear(x, (self.weight * self.scale).to(x.dtype))
         return bias_act(y, None if self.bias is None else self.bias * self.lr_mul, self.act)
 
@@ -80,17 +93,21 @@ class Conv2d(Mixed):
     def forward(self, x: Tensor) -> Tensor:
         # leaky ReLU commutes with a positive gain, so the gain goes into weight and bias
         x, gain, kernel = self.cast(x), ACTIVATION_GAIN[self.act], self.weight.shape[-1]
+        if scales_after(x) and self.bias is not None:
+            y = self._convolve(x, self.weight.to(x.dtype), None, kernel)
+            return bias_act(y, self.bias / self.scale, self.act, gain=self.scale * gain, clamp=self.clamp)
         weight = (self.weight * (self.scale * gain)).to(x.dtype)
         bias = None if self.bias is None else (self.bias * gain).to(x.dtype)
+        return bias_act(self._convolve(x, weight, bias, kernel), None, self.act, gain=1.0, clamp=self.clamp)
+
+    def _convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None, kernel: int) -> Tensor:
         if not self.down:
-            y = nn.functional.conv2d(x, weight, bias, padding=kernel // 2)
-            return bias_act(y, None, self.act, gain=1.0, clamp=self.clamp)
+            return nn.functional.conv2d(x, weight, bias, padding=kernel // 2)
         total = self.fir.shape[0] - 2 + kernel - 1
         near, far = (total + 1) // 2, total // 2
         # a 1x1 convolution commutes with dropping pixels, so there the FIR itself strides
         x = upfirdn2d(x, self.fir, down=2 if kernel == 1 else 1, padding=(near, far, near, far))
-        y = nn.functional.conv2d(x, weight, bias, stride=1 if kernel == 1 else 2)
-        return bias_act(y, None, self.act, gain=1.0, clamp=self.clamp)
+        return nn.functional.conv2d(x, weight, bias, stride=1 if kernel == 1 else 2)
 
 
 class ResidualDown(nn.Module):
@@ -112,6 +129,8 @@ class ModulatedConv2d(Mixed):
     forward(x [N,I,H,W], style [N,S], noise=None [N or 1,1,H',W']) -> [N,O,H',W'].
     """
 
+    _kept: tuple[tuple, Tensor] | None = None
+
     def __init__(self, in_channels: int, out_channels: int, style_dim: int, kernel: int = 3, *, up: bool = False,
                  demodulate: bool = True, act: str = "lrelu", noise_resolution: int | None = None):
         super().__init__()
@@ -127,10 +146,26 @@ class ModulatedConv2d(Mixed):
         self.register_buffer("fir", setup_filter() if up else None, persistent=False)
 
     def forward(self, x: Tensor, style: Tensor, noise: Tensor | None = None) -> Tensor:
-        s = self.mod(style) + 1
+        x, weight, s, energy = self.cast(x), self.weight, self.mod(style) + 1, None
+        if x.dtype == torch.float16:  # unscaled weights would make the product too large
+            weight = weight * self.scale
+        else:  # the same product without a copy of the weight
+            s, energy = s * self.scale, self._energy()
         noise = None if noise is None else noise * self.noise_strength
-        return modulated_conv2d(self.cast(x), self.weight * self.scale, s, demodulate=self.demodulate, up=self.up,
-                                fir=self.fir, noise=noise, bias=self.bias, act=self.act, clamp=self.clamp)
+        return modulated_conv2d(x, weight, s, demodulate=self.demodulate, up=self.up, fir=self.fir, noise=noise,
+                                bias=self.bias, act=self.act, clamp=self.clamp, energy=energy)
+
+    def _energy(self) -> Tensor | None:
+        """The weight's energy for `modulated_conv2d`, kept off the CPU while the weight stays; None: make it anew."""
+        weight = self.weight
+        if not self.demodulate or weight.device.type == "cpu" or torch.compiler.is_compiling() or weight.is_inference():
+            return None
+        if torch.is_grad_enabled() and weight.requires_grad:
+            return None
+        key = (weight.data_ptr(), weight._version, weight.dtype)
+        if self._kept is None or self._kept[0] != key:
+            self._kept = key, weight_energy(weight)
+        return self._kept[1]
 
 
 class NoiseSource:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from ..errors import CoModError
 from ..ops import ACTIVATION_GAIN, setup_filter, upfirdn2d
 from .fast import FastStyleMapGAN, fast_form
-from .layers import Conv2d, Dense, Mixed, ResidualDown, minibatch_std, normalize_2nd_moment
+from .layers import Conv2d, Dense, Mixed, ResidualDown, minibatch_std, normalize_2nd_moment, scales_after
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,13 +67,16 @@ class UpConv(Mixed):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.cast(x)
-        weight = (self.weight * self.scale).to(x.dtype)
+        scale, gain = self.scale, 1.0
+        if scales_after(x):
+            scale, gain = gain, scale
+        weight = (self.weight * scale if scale != 1 else self.weight).to(x.dtype)
         y = nn.functional.conv_transpose2d(x, weight.transpose(0, 1), stride=2)
         total = self.fir.shape[0] - 2 - (weight.shape[-1] - 1)
         near, far = (total + 1) // 2 + 1, total // 2 + 1
         bias = None if self.bias is None else self.bias * ACTIVATION_GAIN[self.act]
-        return upfirdn2d(y, self.fir, padding=(near, far, near, far), gain=4.0, bias=bias, act=self.act, act_gain=1.0,
-                         clamp=self.clamp)
+        return upfirdn2d(y, self.fir, padding=(near, far, near, far), gain=4 * gain, bias=bias, act=self.act,
+                         act_gain=1.0, clamp=self.clamp)
 
 
 class SpatialConv(nn.Module):

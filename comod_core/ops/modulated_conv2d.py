@@ -28,20 +28,22 @@ def modulated_conv2d_reference(x: Tensor, weight: Tensor, style: Tensor, demodul
 
 def modulated_conv2d(x: Tensor, weight: Tensor, style: Tensor, *, demodulate: bool = True, up: bool = False,
                      fir: Tensor | None = None, noise: Tensor | None = None, bias: Tensor | None = None,
-                     act: str = "linear", clamp: float | None = None, eps: float = 1e-8) -> Tensor:
+                     act: str = "linear", clamp: float | None = None, energy: Tensor | None = None,
+                     eps: float = 1e-8) -> Tensor:
     """Convolve x with a weight scaled by each sample's style, then `bias_act`.
 
     x [N,I,H,W]; weight [O,I,k,k] with odd k (for `up` the kernel of a transposed convolution); style [N,I], or
     [1,I] for all samples. demodulate: normalise each output map to unit expected variance. up: stride-2 transposed
     convolution followed by the FIR `fir` (gain 4), so H doubles. noise [N or 1,1,H',W'] is
-    added to every output map. bias [O], act and clamp: as in `bias_act`. Returns [N,O,H',W'].
+    added to every output map. bias [O], act and clamp: as in `bias_act`. energy: `weight_energy(weight)` where it is at
+    hand. Returns [N,O,H',W'].
 
     The style scales the activations and the demodulation the result, which is the same product in another order, so
     that one weight serves the batch: y = d * (W conv (s * x)), d_o = rsqrt(sum_i s_i^2 sum_k W_oik^2 + eps).
     """
     d = None
     if demodulate:
-        energy = weight.square().sum(dim=[2, 3])
+        energy = weight_energy(weight) if energy is None else energy
         d = (style.square() @ energy.t() + eps).rsqrt()
         if x.dtype == torch.float16:  # as StyleGAN2-ADA: the product must not pass 65504 before it is normalised
             top = style.abs().amax(dim=1, keepdim=True).clamp(min=1e-8)
@@ -56,6 +58,11 @@ def modulated_conv2d(x: Tensor, weight: Tensor, style: Tensor, *, demodulate: bo
     elif noise is not None:
         y = y + noise
     return bias_act(y, bias, act, clamp=clamp)
+
+
+def weight_energy(weight: Tensor) -> Tensor:
+    """Sum over the kernel of the squares of a weight [O,I,k,k]: [O,I]."""
+    return weight.square().sum(dim=[2, 3])
 
 
 def _by_kernels(x: Tensor, weight: Tensor, style: Tensor, d: Tensor | None, up: bool, fir: Tensor | None,
