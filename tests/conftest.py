@@ -24,7 +24,7 @@ def load_pack() -> ModuleType:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """`pytest -m gpu` looks only into the files that have such tests, so that it runs without the other tests' extras."""
+    """`pytest -m gpu` looks only into files with such tests, so that it runs without what other tests need."""
     if config.option.markexpr != "gpu":
         return None
     files = [collection_path] if collection_path.suffix == ".py" else collection_path.rglob("test_*.py")
