@@ -26,6 +26,7 @@ from comod_core import speed  # noqa: E402
 from comod_core.errors import CoModError  # noqa: E402
 from comod_core.files import atomic_write  # noqa: E402
 from comod_core.networks.fast import good_at_bfloat16  # noqa: E402
+from comod_core.operations import Operations  # noqa: E402
 from comod_core.training.recipes import Completion  # noqa: E402
 from comod_core.training.trainer import Trainer  # noqa: E402
 
@@ -101,7 +102,7 @@ def measure(precision: str, device: str, batch: int | None, seconds: float) -> d
     counts = {}
     for lazy in (True, False):
         trainer.step = first + (not lazy)
-        with speed.Operations() as counter:
+        with Operations() as counter:
             trainer.run_step()
         counts[lazy] = counter.total
     step, count = (float(np.median(x[True]) + (interval - 1) * np.median(x[False])) / interval

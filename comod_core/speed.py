@@ -18,8 +18,6 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import flop_registry
 
 from .checkpoints.store import load_networks, save_networks
 from .errors import CoModError
@@ -116,21 +114,6 @@ def job(net: nn.Module, case: Case) -> Callable[[], Tensor]:
     return lambda: net.generate(*given)
 
 
-class Operations(TorchDispatchMode):
-    """Within the block, `total` counts the operations of convolutions and products of matrices, backward ones too."""
-
-    def __init__(self):
-        super().__init__()
-        self.total = 0
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        out = func(*args, **(kwargs or {}))
-        count = flop_registry.get(func.overloadpacket)
-        if count is not None:
-            self.total += count(*args, **(kwargs or {}), out_val=out)
-        return out
-
-
 def operations(case: Case) -> float:
     """Operations (2 a multiply-add) of the case as the published networks do it, with the whole picture decoded."""
     once, each = _operations(case.network, case.size)
@@ -140,6 +123,8 @@ def operations(case: Case) -> float:
 @functools.cache
 def _operations(network: str, size: int) -> tuple[int, int]:
     """Operations that are done once an image, and once a sample."""
+    from .operations import Operations
+
     with torch.device("meta"):
         kind = next(one for one in ARCHITECTURES if one.name == network)
         net = kind.networks["generator"](configuration(network, size)).eval().requires_grad_(False)

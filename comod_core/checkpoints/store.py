@@ -16,6 +16,7 @@ from typing import Any
 import safetensors
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from ..errors import CoModError
 from ..files import atomic_write
@@ -162,12 +163,19 @@ def make_config(values: Mapping[str, Any], place: str, architecture: Architectur
         raise CoModError(f"{place}: impossible hyper-parameters ({problem}).") from problem
 
 
+class _Unset(TorchFunctionMode):
+    """Random numbers that nobody will read are not drawn: on the meta device that imports half of torch."""
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        return (torch.empty if func is torch.randn else func)(*args, **(kwargs or {}))
+
+
 def build(kind: type[nn.Module], config: Any, state: Mapping[str, Tensor], place: str) -> nn.Module:
     """A network of `kind` that takes the tensors of `state` as they are, without drawing random weights first.
 
     Raises CoModError naming what is missing, superfluous or of another shape.
     """
-    with torch.device("meta"):
+    with torch.device("meta"), _Unset():
         net = kind(config)
     wanted = {key: list(tensor.shape) for key, tensor in net.state_dict().items()}
     found = {key: list(tensor.shape) for key, tensor in state.items()}

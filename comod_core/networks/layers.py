@@ -55,7 +55,9 @@ class Dense(nn.Module):
     def __init__(self, in_features: int, out_features: int, *, act: str = "lrelu", lr_mul: float = 1.0,
                  bias_init: float = 0.0, has_bias: bool = True):
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(out_features, in_features) / lr_mul)
+        weight = torch.randn(out_features, in_features)
+        # arithmetic on the meta device would import half of torch
+        self.weight = nn.Parameter(weight if weight.is_meta else weight / lr_mul)
         self.bias = nn.Parameter(torch.full([out_features], bias_init / lr_mul)) if has_bias else None
         self.act, self.lr_mul, self.scale = act, lr_mul, lr_mul / math.sqrt(in_features)
 

@@ -8,16 +8,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .bias_act import ACTIVATION_GAIN, bias_act
-from .kernels import usable
+from .kernels import FIR_LEAST, usable
 
 Padding = tuple[int, int, int, int]
 
 
 def setup_filter(taps: Sequence[float] = (1, 3, 3, 1), *, device: torch.device | None = None) -> Tensor:
     """Separable FIR of these taps as a 2-D float32 kernel [taps, taps] that sums to one."""
-    line = torch.tensor(list(taps), dtype=torch.float32, device=device)
-    kernel = torch.outer(line, line)
-    return kernel / kernel.sum()
+    total = sum(taps) ** 2
+    return torch.tensor([[a * b / total for b in taps] for a in taps], dtype=torch.float32, device=device)
 
 
 def upfirdn2d_reference(x: Tensor, kernel: Tensor, up: int, down: int, padding: Padding, gain: float) -> Tensor:
@@ -45,7 +44,8 @@ def upfirdn2d(x: Tensor, kernel: Tensor, *, up: int = 1, down: int = 1, padding:
     act, act_gain and clamp as in `bias_act`. Returns [N,C,(H*up+top+bottom-kh)//down+1, ...]. Differentiable twice.
     """
     act_gain = ACTIVATION_GAIN[act] if act_gain is None else act_gain
-    if usable(x) and act_gain > 0 and not kernel.requires_grad:
+    few = up > 1 and x.shape[1] <= 4  # PyTorch's transposed convolution is not slower for RGB
+    if not few and usable(x, FIR_LEAST) and act_gain > 0 and not kernel.requires_grad:
         from .kernels.fir import MOST_TAPS, fir
 
         if kernel.numel() <= MOST_TAPS:

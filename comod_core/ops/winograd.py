@@ -14,10 +14,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .scratch import Scratch
+from .scratch import Scratch, empty
 
 _POINTS = (0.0, 0.75, -0.75, 1.5, -1.5)
-_STRIP_TILES = 512
+_STRIP_NUMBERS = 1 << 16  # tiles times channels
 
 
 def _transforms() -> tuple[Tensor, Tensor, Tensor]:
@@ -51,7 +51,8 @@ class Winograd:
 
     def rows(self, width: int) -> int:
         """How many rows of pixels make a strip of pictures of this width."""
-        return 4 * max(1, _STRIP_TILES // (width // 4))
+        tiles = _STRIP_NUMBERS // max(self.kernel.shape[1:])
+        return 4 * max(1, tiles // (width // 4))
 
     def strip(self, x: Tensor, out: Tensor, scratch: Scratch, *, scale: Tensor | None = None,
               demod: Tensor | None = None, noise: Tensor | None = None, slope: float | None = None) -> None:
@@ -99,5 +100,9 @@ def combine(y: Tensor, out: Tensor, demod: Tensor | None, noise: Tensor | None) 
 def winograd(weight: Tensor, bias: Tensor | None = None) -> Winograd:
     """Prepare weight [O,I,3,3] and bias [O]: computed in float64, held in float32."""
     untile, g, tile = _matrices()
-    kernel = torch.einsum("ai,oxij,bj->abxo", g, weight.double(), g).flatten(0, 1).float().contiguous()
+    kernel = empty(36 * weight.shape[0] * weight.shape[1], torch.float32).view(6, 6, weight.shape[1], len(weight))
+    for start in range(0, len(weight), 32):  # a few outputs at a time: float64 takes room
+        part = weight[start:start + 32].double()
+        kernel[..., start:start + 32] = torch.einsum("ai,oxij,bj->abxo", g, part, g)
+    kernel = kernel.flatten(0, 1)
     return Winograd(kernel, weight.new_zeros(len(weight)).float() if bias is None else bias.float(), tile, untile)

@@ -6,7 +6,7 @@ from torch import Tensor
 
 Box = tuple[int, int, int, int]  # top, bottom, left, right
 
-_GRID, _WHOLE_UP_TO, _WORTH = 8, 32, 0.8
+_GRID, _WHOLE_UP_TO, _WORTH, _BAND_PIXELS = 8, 32, 0.8, 1 << 15
 
 
 def box_of(mask: Tensor) -> Box | None:
@@ -34,6 +34,13 @@ def boxes(needed: Box, resolution: int) -> dict[int, Box]:
         needed = (max(top // 2 - 1, 0), min(bottom // 2 + 1, resolution),
                   max(left // 2 - 1, 0), min(right // 2 + 1, resolution))
     return found
+
+
+def bands(box: Box) -> list[Box]:
+    """The box from top to bottom in parts so small that what lies between two convolutions stays in the cache."""
+    top, bottom, left, right = box
+    rows = max(_GRID, _BAND_PIXELS // (right - left) // _GRID * _GRID)
+    return [(start, min(start + rows, bottom), left, right) for start in range(top, bottom, rows)]
 
 
 def _grown(low: int, high: int, size: int) -> tuple[int, int]:

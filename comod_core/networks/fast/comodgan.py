@@ -9,7 +9,8 @@ from ...ops.planes import Plane, plane
 from ...ops.prepacked import direct
 from ...ops.scratch import Scratch
 from ...ops.winograd import winograd
-from .boxes import Box, box_of, boxes, double
+from .boxes import Box, bands, box_of, boxes, double
+from .memory import hand_back
 from .modulated import GAIN, SLOPE, Modulated, ToRGB, resampler, run, suits_winograd
 
 
@@ -33,7 +34,7 @@ class FastEncoder:
             else:
                 run(conv0.kernel, source, skip, self.scratch)
             skips[res] = skip.inside.permute(2, 0, 1)
-            source = plane(res // 2, res // 2, narrow, 1, self.dtype, self.scratch, f"encoder{res}")
+            source = plane(res // 2, res // 2, narrow, 1, self.dtype, self.scratch, "x1")
             run(conv1.kernel, skip, source, self.scratch, factor=0.5, margin=2)
         last = plane(4, 4, source.whole.shape[2], 0, self.dtype)
         run(self.conv, source, last, self.scratch)
@@ -115,23 +116,25 @@ class FastDecoder:
         found = boxes(needed, self.resolutions[-1])
         x, rgb = self._start(self._first_features(code, skips), code, w, noises[0])
         for i, (res, conv0, conv1, to_rgb) in enumerate(self.blocks):
-            box, last = found[res], res == self.resolutions[-1]
+            last = res == self.resolutions[-1]
             styles = [self._style(w, code, 2 * i + 1 + k) for k in range(3)]
-            half = tuple(edge // 2 for edge in box)
-            between = self._plane(box, len(conv0.bias), res, "between")
-            kernel, style = conv0.prepare(conv0.style(styles[0]))
-            run(kernel, x, between, self.scratch, half, 2, noise=conv0.noise(noises[2 * i + 1]), clamp=self.clamp,
-                skip=skips[res].permute(1, 2, 0) if skips else None, **style)
-            larger = self._plane(box, 3, res, "rgb", torch.float32)
-            double(rgb.around(*half, 1), larger.inside)
-            rgb, noise = larger, conv1.noise(noises[2 * i + 2])
-            x = self._second(conv1, to_rgb, styles[1:], between, box, noise, rgb, None if last else res)
+            first, second = conv0.prepare(conv0.style(styles[0])), conv1.prepare(conv1.style(styles[1]))
+            noise = [conv.noise(noises[2 * i + 1 + k]) for k, conv in enumerate((conv0, conv1))]
+            larger, weight = self._plane(found[res], 3, "rgb", torch.float32), to_rgb.prepare(styles[2])
+            double(rgb.around(*(edge // 2 for edge in found[res]), 1), larger.inside)
+            rgb, source = larger, x
+            x = None if last else self._plane(found[res], len(conv1.bias), f"x{i % 2}")
+            for band in bands(found[res]):
+                wider = (max(band[0] - 2, found[res][0]), min(band[1] + 2, found[res][1]), *band[2:])
+                between = self._plane(wider, len(conv0.bias), "between")
+                run(first[0], source, between, self.scratch, tuple(edge // 2 for edge in wider), 2, noise=noise[0],
+                    clamp=self.clamp, skip=skips[res].permute(1, 2, 0) if skips else None, **first[1])
+                self._second(second, band, between, noise[1], x, (to_rgb, weight, rgb))
         return rgb.inside
 
-    def _plane(self, box: Box, channels: int, res: int, name: str, dtype: torch.dtype | None = None) -> Plane:
+    def _plane(self, box: Box, channels: int, name: str, dtype: torch.dtype | None = None) -> Plane:
         dtype, scratch = dtype or self.dtype, None if dtype else self.scratch
-        return plane(box[1] - box[0], box[3] - box[2], channels, 1, dtype, scratch, f"{name}{res.bit_length() % 2}",
-                     box[0], box[2])
+        return plane(box[1] - box[0], box[3] - box[2], channels, 1, dtype, scratch, name, box[0], box[2])
 
     def _first_features(self, code: Tensor, skips: dict[int, Tensor]) -> Tensor:
         x = F.linear(code, self.dense.weight.float()).mul_(self.dense.scale * GAIN)
@@ -141,37 +144,34 @@ class FastDecoder:
     def _start(self, x: Tensor, code: Tensor | None, w: Tensor, noise: Tensor | None) -> tuple[Plane, Plane]:
         """x [C,4,4] -> the 4x4 features and their RGB."""
         box = (0, 4, 0, 4)
-        source, out = (self._plane(box, len(channels), 4, name) for channels, name in
+        source, out = (self._plane(box, len(channels), name) for channels, name in
                        ((x, "between"), (self.first.bias, "x")))
         source.inside.copy_(x.permute(1, 2, 0))
         kernel, style = self.first.prepare(self.first.style(self._style(w, code, 0)))
         run(kernel, source, out, self.scratch, noise=self.first.noise(noise), clamp=self.clamp, **style)
-        rgb = self._plane(box, 3, 4, "rgb", torch.float32)
+        rgb = self._plane(box, 3, "rgb", torch.float32)
         weight = self.first_rgb.prepare(self._style(w, code, 1))
         rgb.inside.copy_(self._clamped(self.first_rgb(out.whole, weight)[1:-1, 1:-1]))
         return out, rgb
 
-    def _second(self, conv: Modulated, to_rgb: ToRGB, styles: list[Tensor], source: Plane, box: Box,
-                noise: Tensor | None, rgb: Plane, res: int | None) -> Plane | None:
-        """The second convolution of a block and its RGB, added in place; its features where there is a next block."""
-        kernel, style = conv.prepare(conv.style(styles[0]))
-        weight, (top, bottom, left, right) = to_rgb.prepare(styles[1]), box
-        out = None if res is None else self._plane(box, len(conv.bias), res, "x")
+    def _second(self, conv: tuple, band: Box, source: Plane, noise: Tensor | None, out: Plane | None,
+                rgb: tuple[ToRGB, Tensor, Plane]) -> None:
+        """The second convolution of a block to `out`, where there is a next block, and its RGB, added in place."""
+        (kernel, style), (to_rgb, weight, picture), (top, bottom, left, right) = conv, rgb, band
         rows = kernel.rows(right - left)
         for start in range(top, bottom, rows):
             stop = min(start + rows, bottom)
-            seen = (start, stop, left, right)
+            seen, channels = (start, stop, left, right), weight.shape[1]
             if out is None:
-                target = plane(stop - start, right - left, len(conv.bias), 0, self.dtype, self.scratch, "strip").whole
+                target = plane(stop - start, right - left, channels, 0, self.dtype, self.scratch, "strip").whole
             else:
                 target = out.around(*seen, 0)
             kernel.strip(source.around(*seen, 1), target, self.scratch, slope=SLOPE,
                          noise=None if noise is None else noise[start:stop, left:right], **style)
             self._clamped(target)
-            whole = target if out is None else out.whole[start - top + 1:stop - top + 1]
+            whole = target if out is None else out.whole[start - out.top + 1:stop - out.top + 1]
             color = self._clamped(to_rgb(whole, weight))
-            rgb.around(*seen, 0).add_(color if out is None else color[:, 1:-1])
-        return out
+            picture.around(*seen, 0).add_(color if out is None else color[:, 1:-1])
 
 
 class FastCoModGAN:
@@ -181,6 +181,7 @@ class FastCoModGAN:
         self.scratch = Scratch(dtype)
         with torch.inference_mode():
             self.encoder = FastEncoder(net.encoder, dtype, self.scratch)
+            hand_back(list(net.parameters()))  # before the other half, so that both halves are never here twice
             self.decoder = FastDecoder(net.synthesis, dtype, self.scratch)
 
     def encode(self, x: Tensor) -> tuple[Tensor, dict[int, Tensor]]:

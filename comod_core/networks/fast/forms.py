@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .memory import hand_back
+
 _DTYPES = (torch.float32, torch.bfloat16)
 _allowed: ContextVar[bool] = ContextVar("comod_fast", default=True)
 _forms: weakref.WeakKeyDictionary[nn.Module, tuple[tuple, Any]] = weakref.WeakKeyDictionary()
@@ -34,6 +36,7 @@ def fast_form(net: nn.Module, build: Callable[[nn.Module, torch.dtype], Any]) ->
     if held is None or held[0] != key:
         _forms.pop(net, None)  # what it holds is freed before its successor is made
         held = _forms[net] = (key, build(net, dtype))
+        hand_back(list(net.parameters()))
     return held[1]
 
 

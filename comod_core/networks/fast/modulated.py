@@ -14,13 +14,15 @@ from ...ops.winograd import Winograd, winograd
 from ..layers import ModulatedConv2d
 
 SLOPE, GAIN = 0.2, math.sqrt(2.0)
-_WINOGRAD_CHANNELS, _WINOGRAD_SIZE = 128, 64
+# Fewer channels: the transforms cost more than they save. More: kernels of fourfold size take too much memory.
+_WINOGRAD_CHANNELS, _WINOGRAD_SIZE = (128, 384), 64
 
 
 def suits_winograd(weight: Tensor, resolution: int, dtype: torch.dtype) -> bool:
-    """Whether the transforms cost less than they save, and the kernels' fourfold size is bearable."""
+    """Whether Winograd's way pays for this weight [O,I,k,k]."""
+    low, high = _WINOGRAD_CHANNELS
     return (dtype == torch.float32 and weight.shape[-1] == 3 and resolution >= _WINOGRAD_SIZE
-            and min(weight.shape[:2]) >= _WINOGRAD_CHANNELS)
+            and all(low <= channels <= high for channels in weight.shape[:2]))
 
 
 def run(kernel: Winograd | Direct, x: Plane, out: Plane, scratch: Scratch, box: tuple[int, int, int, int] | None = None,
