@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from .errors import CoModError
+from .ops import kernels
 
 MOST = 8  # recordings kept; each holds its own copies of inputs and output
 
@@ -63,11 +64,12 @@ class Recording:
         stream = torch.cuda.Stream()
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):  # libraries choose their ways and kernels are compiled before the recording
-            for _ in range(2):
-                run(*args, **kwargs)
+            with kernels.always():
+                for _ in range(2):
+                    run(*args, **kwargs)
         torch.cuda.current_stream().wait_stream(stream)
         self.graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self.graph):
+        with torch.cuda.graph(self.graph), kernels.always():
             self.output = run(*args, **kwargs)
 
     @torch.no_grad()

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .kernels import usable
+from .kernels import POINTWISE_LEAST, usable
 
 ACTIVATION_GAIN = {"linear": 1.0, "lrelu": math.sqrt(2.0)}
 
@@ -36,7 +36,7 @@ def bias_act(x: Tensor, bias: Tensor | None = None, act: str = "linear", *, alph
     limit. First and second gradients are those of the maths. Raises KeyError for an unknown activation.
     """
     gain = ACTIVATION_GAIN[act] if gain is None else gain
-    if usable(x) and x.ndim > 1 and alpha >= 0 and gain > 0:
+    if usable(x, POINTWISE_LEAST) and x.ndim > 1 and alpha >= 0 and gain > 0:
         return _by_kernel(x, bias, act, alpha, gain, clamp, dim)
     if bias is not None:
         bias = bias.to(x.dtype)

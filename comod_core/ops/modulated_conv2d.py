@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .bias_act import ACTIVATION_GAIN, bias_act
-from .kernels import usable
+from .kernels import FIR_LEAST, POINTWISE_LEAST, usable
 from .upfirdn2d import upfirdn2d
 
 
@@ -48,7 +48,7 @@ def modulated_conv2d(x: Tensor, weight: Tensor, style: Tensor, *, demodulate: bo
         if x.dtype == torch.float16:  # as StyleGAN2-ADA: the product must not pass 65504 before it is normalised
             top = style.abs().amax(dim=1, keepdim=True).clamp(min=1e-8)
             style, d = style / top, d * top
-    if usable(x):
+    if usable(x, FIR_LEAST // 2 if up else POINTWISE_LEAST):
         return _by_kernels(x, weight, style, d, up, fir, noise, bias, act, clamp)
     y = _convolve(x * style.to(x.dtype)[:, :, None, None], weight.to(x.dtype), up, fir)
     d = None if d is None else d.to(y.dtype)[:, :, None, None]

@@ -20,6 +20,13 @@ DATA = Path(__file__).parent.parent / "data"
 TOLERANCE = 1e-3  # of the reference's standard deviation, with TF32 off
 
 
+@pytest.fixture(autouse=True)
+def all_by_kernels():
+    """Tensors of every size go through the kernels."""
+    with kernels.always():
+        yield
+
+
 @pytest.fixture(autouse=True, scope="module")
 def exact():
     before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32

@@ -34,7 +34,7 @@ SWITCHED = ("ops.bias_act", "ops.upfirdn2d", "ops.modulated_conv2d", "networks.l
 def switch_on(monkeypatch) -> None:
     """Let the ops use their kernels on any device."""
     for name in SWITCHED:
-        monkeypatch.setattr(importlib.import_module(f"comod_core.{name}"), "usable", lambda x: True)
+        monkeypatch.setattr(importlib.import_module(f"comod_core.{name}"), "usable", lambda *_: True)
 
 
 def operands(shape, device="cpu", dtype=torch.float32, layout="plain", wanted=("scale", "noise", "bias"), rows=None,

@@ -3,6 +3,7 @@ import logging
 import os
 import subprocess
 import sys
+from contextvars import ContextVar
 
 import pytest
 import torch
@@ -22,6 +23,13 @@ from comod_core.ops import bias_act, kernels, modulated_conv2d, setup_filter, up
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no NVIDIA GPU")]
 ALL = ("scale", "noise", "bias")
+
+
+@pytest.fixture(autouse=True)
+def all_by_kernels():
+    """Tensors of every size go through the kernels."""
+    with kernels.always():
+        yield
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -172,6 +180,14 @@ def test_float16_survives_styles_that_would_overflow():
     expected = modulated_conv2d(x.float() * 100, weight, style * 1000, bias=bias, act="lrelu", clamp=256.0)
     assert y.isfinite().all()
     assert (y.float() - expected).abs().max() < 1e-2 * expected.abs().max()
+
+
+def test_small_tensors_stay_with_pytorch(monkeypatch):
+    monkeypatch.setattr(kernels, "_always", ContextVar("unset", default=False))
+    small, large = torch.ones(2 ** 10, device="cuda"), torch.ones(2 ** 22, device="cuda")
+    assert kernels.usable(large, kernels.POINTWISE_LEAST) and not kernels.usable(small, kernels.FIR_LEAST)
+    assert kernels.usable(small)
+    torch.testing.assert_close(block(*inputs()).cpu(), block(*inputs("cpu")), atol=1e-4, rtol=1e-4)
 
 
 def test_the_log_names_the_gpu_once(caplog, monkeypatch):

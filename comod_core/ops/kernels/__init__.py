@@ -4,10 +4,13 @@ Nothing here imports triton until a tensor on a GPU asks for it (`usable`).
 """
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import os
 import re
+from collections.abc import Iterator
+from contextvars import ContextVar
 
 import torch
 from torch import Tensor
@@ -15,21 +18,38 @@ from torch import Tensor
 _log = logging.getLogger("comod")
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 OLDEST = (7, 5)
+# Values below which PyTorch's own operations are sooner done: Triton's launch from Python takes longer than theirs
+# (benchmarks/kernels.md). Where Python does not launch, under torch.compile and in CUDA graphs, there is no such limit.
+POINTWISE_LEAST, FIR_LEAST = 2 ** 22, 2 ** 19
 _ready: dict[int, bool] = {}
+_always: ContextVar[bool] = ContextVar("comod_kernels_always", default=False)
 
 
-def usable(x: Tensor) -> bool:
-    """Whether the kernels take over for this tensor: on an NVIDIA GPU with Triton, in a floating dtype.
+def usable(x: Tensor, least: int = 0) -> bool:
+    """Whether the kernels take over for this tensor: on an NVIDIA GPU with Triton, in a floating dtype, worth a launch.
 
+    least: values from which a launch is worth it, see `POINTWISE_LEAST`.
     The first tensor on a GPU decides for it, by a trial; the log says the outcome. COMOD_KERNELS=0 keeps plain PyTorch.
     While torch.compile or torch.export traces, no trial is made: call `prepare` or run once before.
     """
     if not x.is_cuda or x.dtype not in DTYPES:
         return False
+    if not torch.compiler.is_compiling() and x.numel() < least and not _always.get():
+        return False
     index = x.device.index
     if index not in _ready:
         return False if torch.compiler.is_compiling() else prepare(x.device)
     return _ready[index]
+
+
+@contextlib.contextmanager
+def always() -> Iterator[None]:
+    """Within the block the kernels take small tensors too."""
+    token = _always.set(True)
+    try:
+        yield
+    finally:
+        _always.reset(token)
 
 
 def prepare(device: torch.device | str = "cuda") -> bool:

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from . import namespace
-from .pointwise import _or, accumulator, direct, is_wide, on_device, slope, step, sums
-from .programs import fir_program, triton
+from .pointwise import _or, accumulator, direct, is_wide, on_device, power_of_2, slope, step, sums
+from .programs import fir_program
 
 MOST_TAPS = 64  # the loop over them is unrolled
 CHANNELS, ROWS, COLUMNS, WARPS = 64, 4, 8, 8  # a tile where channels adjoin
@@ -30,7 +30,7 @@ def launch_fir(x: Tensor, taps: Tensor, scale: Tensor | None, noise: Tensor | No
     taps = taps.contiguous()
     scale, noise, bias = (None if part is None else part.contiguous() for part in (scale, noise, bias))
     bc, bh, bw, warps = tile_of(c, *y.shape[2:], y.stride(1) == 1 and c > 1)
-    tiles = (triton.cdiv(c, bc), triton.cdiv(y.shape[2], bh), triton.cdiv(y.shape[3], bw))
+    tiles = (-(-c // bc), -(-y.shape[2] // bh), -(-y.shape[3] // bw))
     with on_device(x):
         fir_program[(n * math.prod(tiles),)](
             x, taps, _or(scale, x), _or(noise, x), _or(bias, x), y, c, h, w, *y.shape[2:], *tiles, *x.stride(),
@@ -44,7 +44,7 @@ def launch_fir(x: Tensor, taps: Tensor, scale: Tensor | None, noise: Tensor | No
 def tile_of(c: int, h: int, w: int, channels_adjoin: bool) -> tuple[int, int, int, int]:
     """Channels, rows and columns of a tile, and its warps."""
     def at_most(size: int, most: int) -> int:
-        return min(triton.next_power_of_2(size), most)
+        return min(power_of_2(size), most)
 
     if not channels_adjoin:
         bh, bw = at_most(h, PLANE_ROWS), at_most(w, PLANE_COLUMNS)

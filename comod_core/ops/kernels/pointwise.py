@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from . import namespace
-from .programs import pointwise_program, slope_program, tl, triton
+from .programs import pointwise_program, slope_program, tl
 
 TILE = 1024  # values a program works on
 
@@ -25,7 +25,7 @@ def launch_pointwise(x: Tensor, scale: Tensor | None, noise: Tensor | None, bias
         (n, p), (x_n, x_p), (y_n, y_p) = (1, n), (0, x_n), (0, y_n)
     scale, noise, bias = (None if part is None else part.contiguous() for part in (scale, noise, bias))
     bc, bp = tile_of(c, p, x_c == 1 and c > 1)
-    tiles = (triton.cdiv(c, bc), triton.cdiv(p, bp))
+    tiles = (-(-c // bc), -(-p // bp))
     with on_device(x):
         pointwise_program[(n * math.prod(tiles),)](
             x, _or(scale, x), _or(noise, x), _or(bias, x), y, c, p, *tiles, x_n, x_c, x_p, y_n, y_c, y_p,
@@ -44,7 +44,7 @@ def launch_slope(dy: Tensor, y: Tensor, lrelu: bool, alpha: float, gain: float, 
     y, (y_n, y_c, y_p), (n, c, p) = as_planes(y)
     x_n, x_c, x_p = plane_strides(dx)
     bc, bp = tile_of(c, p, y_c == 1 and c > 1)
-    tiles = (triton.cdiv(c, bc), triton.cdiv(p, bp))
+    tiles = (-(-c // bc), -(-p // bp))
     with on_device(y):
         slope_program[(n * math.prod(tiles),)](
             dy, y, dx, c, p, *tiles, d_n, d_c, d_p, y_n, y_c, y_p, x_n, x_c, x_p, alpha, gain, clamp,
@@ -79,10 +79,15 @@ def plane_strides(x: Tensor) -> tuple[int, int, int] | None:
 def tile_of(c: int, p: int, channels_adjoin: bool) -> tuple[int, int]:
     """Channels and pixels of a tile: long in the direction that lies together in memory."""
     if channels_adjoin:
-        bc = min(triton.next_power_of_2(c), 256)
-        return bc, max(1, min(TILE // bc, triton.next_power_of_2(p)))
-    bp = min(triton.next_power_of_2(p), TILE)
-    return min(TILE // bp, triton.next_power_of_2(c)), bp
+        bc = min(power_of_2(c), 256)
+        return bc, max(1, min(TILE // bc, power_of_2(p)))
+    bp = min(power_of_2(p), TILE)
+    return min(TILE // bp, power_of_2(c)), bp
+
+
+def power_of_2(size: int) -> int:
+    """The next power of two; Triton's own function of this costs more time."""
+    return 1 << max(size - 1, 0).bit_length()
 
 
 def accumulator(x: Tensor):
