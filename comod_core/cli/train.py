@@ -68,7 +68,7 @@ def train(
             heldout = None
         stopped = _run(chosen, images, heldout, folder, start, place, beside)
     if place.main:
-        _finish(folder, name or folder.resolve().name, licence, data)
+        _finish(folder, name or folder.resolve().name, licence, data, chosen.recipe)
     raise typer.Exit(130 if stopped else 0)
 
 
@@ -178,11 +178,12 @@ def _asked_to_stop() -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
-def _finish(folder: Path, name: str, licence: str, data: str) -> None:
+def _finish(folder: Path, name: str, licence: str, data: str, recipe: str) -> None:
     from ..training.export import export
+    from ..training.recipes import RECIPES
 
     if (folder / "snapshot.pt").exists():
         facts = {"name": name, "licence": licence, "origin": f"trained with comod train on {Path(data).name}"}
         target = export(folder / "snapshot.pt", folder / "model.safetensors", facts)
-        out().print(printable(f"{target}: use it with comod complete --model {target}, or put it into ComfyUI's or the "
-                              "app's models folder."), markup=False)
+        out().print(printable(f"{target}: use it with {RECIPES[recipe].command} --model {target}, or put it into "
+                              "ComfyUI's or the app's models folder."), markup=False)

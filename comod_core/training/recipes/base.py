@@ -15,11 +15,13 @@ class Recipe:
     """An architecture and a job: its networks and the losses of one step.
 
     Attributes: config; resolution, side of the pictures in pixels; perceptual, a frozen network that the trainer moves
-    to its device, or None; beside, names of the arrays that are needed next to images.npy.
+    to its device, or None; beside, names of the arrays that are needed next to images.npy; command, one that takes
+    what is trained.
     """
 
     config_type: ClassVar[type[TrainConfig]]
     network_type: ClassVar[type]
+    command: ClassVar[str] = "comod complete"
     beside: tuple[str, ...] = ()
     perceptual: nn.Module | None = None
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import adaptive_avg_pool2d
 
 from ...errors import CoModError
 from ...networks.stylegan2 import StyleGAN2Config, StyleGAN2Discriminator, StyleGAN2Generator
@@ -19,7 +20,8 @@ from ..config import TrainConfig
 from ..grids import instance_grid, instance_samples
 from ..heldout import HeldOut
 from ..losses import discriminator_loss, generator_loss, r1_penalty
-from ..neighbourhoods import neighbourhoods, write_features
+from ..neighbourhoods import SIDE, neighbourhoods, write_features
+from ..perceptual import PerceptualDistance
 from ..presets import augmentation
 from ..trainer import Trainer
 from .base import Recipe
@@ -35,6 +37,8 @@ class InstanceConfig(TrainConfig):
     many pictures stand for an instance, itself among them. colour_pool: of so many nearest by features, the neighbours
     are those whose colours lie most alike; None: the nearest by features alone, as published. feature_noise: length of
     a random vector that is added to a feature, which has length 1. style_mixing: share of pictures with two z.
+    pull_weight: of the mean absolute difference and perceptual distance of a sample to the nearest of its instance's
+    neighbours; not of the publication. The first pull_only_kimg are trained by it alone, without the discriminator.
     critic_steps: updates of the discriminator for one of the generator.
     """
 
@@ -46,12 +50,17 @@ class InstanceConfig(TrainConfig):
     style_mixing: float = 0.9
     noise_mode: str = "random"
     critic_steps: int = 1
+    pull_weight: float = 0.0
+    pull_only_kimg: float = 0.0
 
     def __post_init__(self):
         super().__post_init__()
         if self.critic_steps < 1 or not 0 <= self.style_mixing <= 1 or self.feature_noise < 0:
             raise CoModError("Training: critic_steps begins at 1, style_mixing lies in [0,1], feature_noise is not "
                              "negative.")
+        if self.pull_weight < 0 or (self.pull_only_kimg and not self.pull_weight) or (
+                self.pull_weight and not self.network.feature_size):
+            raise CoModError("Training: pull_weight is not negative and needs instances; pull_only_kimg needs it.")
         if not 1 <= self.neighbours <= (self.colour_pool or self.neighbours):
             raise CoModError(f"Training: neighbours {self.neighbours} must lie from 1 to colour_pool "
                              f"{self.colour_pool}.")
@@ -62,7 +71,8 @@ class Part:
     """What one process sees of a batch at a time.
 
     real [N,C,R,R] in [-1,1]; feature [N,F] and label [N,L], None where the network takes none; z [2,N,z_dim], the
-    second for style mixing from the layers `cuts` [N] on; one seed a sample.
+    second for style mixing from the layers `cuts` [N] on; one seed a sample; near uint8 [N,K,R,R,C], the instance's
+    neighbours, where samples are pulled to them.
     """
 
     real: Tensor
@@ -71,6 +81,7 @@ class Part:
     z: Tensor
     cuts: Tensor
     seeds: list[int]
+    near: Tensor | None = None
     fake: Tensor | None = None
     w: Tensor | None = None
 
@@ -79,6 +90,7 @@ class Instance(Recipe):
     """Instance-conditioned StyleGAN2 and its discriminator."""
 
     config_type, network_type = InstanceConfig, StyleGAN2Config
+    command = "comod instance generate"
     critic_loss, maker_loss = staticmethod(discriminator_loss), staticmethod(generator_loss)
 
     def __init__(self, config: InstanceConfig):
@@ -86,6 +98,7 @@ class Instance(Recipe):
         self.neighbours: np.ndarray | None = None
         sizes = {"instances": config.network.feature_size, "labels": config.network.label_size}
         self.beside = tuple(name for name, size in sizes.items() if size)
+        self.perceptual: nn.Module | None = PerceptualDistance() if config.pull_weight else None
 
     @staticmethod
     def networks(config: InstanceConfig) -> tuple[nn.Module, nn.Module]:
@@ -148,14 +161,15 @@ class Instance(Recipe):
     # ---- what a step sees ---------------------------------------------------------------------
     def step(self, trainer: Trainer) -> dict[str, Tensor]:
         """One update of the generator, and the discriminator's before it. Returns the losses as scalars."""
-        config = self.config
+        config, losses = self.config, {}
+        alone = trainer.images_seen < config.pull_only_kimg * 1000
         for turn in range(config.critic_steps):
             moment = trainer.step * config.critic_steps + turn
             parts = [self._part(trainer, moment, rows) for rows in trainer.place.parts(config.batch, config.accumulate)]
-            losses = self._update_discriminator(trainer, parts)
-        if config.r1_gamma and trainer.step % config.r1_interval == 0:
+            losses = {} if alone else self._update_discriminator(trainer, parts)
+        if not alone and config.r1_gamma and trainer.step % config.r1_interval == 0:
             losses["R1"] = self._penalise(trainer, parts)
-        return losses | self._update_generator(trainer, parts)
+        return losses | self._update_generator(trainer, parts, alone)
 
     def _part(self, trainer: Trainer, moment: int, rows: Sequence[int]) -> Part:
         config, net, pictures = self.config, trainer.generator, trainer.pictures
@@ -171,7 +185,13 @@ class Instance(Recipe):
         device = trainer.place.device
         return Part(self._pictures(trainer, shown, pictures.flips(moment, rows)), self._features(trainer, at, draws),
                     self._labels(trainer, shown), torch.from_numpy(z).to(device), torch.from_numpy(cuts).to(device),
-                    seeds)
+                    seeds, self._near(trainer, at))
+
+    def _near(self, trainer: Trainer, indices: Sequence[int]) -> Tensor | None:
+        if not self.config.pull_weight:
+            return None
+        found = np.stack([[trainer.pictures.images[i] for i in self.neighbours[at]] for at in indices])
+        return torch.from_numpy(found).to(trainer.place.device)
 
     def _pictures(self, trainer: Trainer, indices: Sequence[int], flips: np.ndarray) -> Tensor:
         batch = np.stack([trainer.pictures.images[i][:, ::-1] if flip else trainer.pictures.images[i]
@@ -238,20 +258,25 @@ class Instance(Recipe):
         trainer.descend(trainer.d_optimizer)
         return total
 
-    def _update_generator(self, trainer: Trainer, parts: Sequence[Part]) -> dict[str, Tensor]:
+    def _update_generator(self, trainer: Trainer, parts: Sequence[Part], alone: bool) -> dict[str, Tensor]:
         trainer.wake_discriminator(False)
-        total = 0.0
+        totals: dict[str, Tensor] = {}
         for part in parts:
             with trainer.place.autocast():
-                if not part.fake.requires_grad:
+                if part.fake is None or not part.fake.requires_grad:
                     self._generate(trainer, part)
-                loss = self.maker_loss(self._scores(trainer, part, part.fake, 3)) / len(parts)
-            trainer.place.backward(loss)
-            part.fake, total = None, total + loss.detach()
+                losses = {} if alone else {"G": self.maker_loss(self._scores(trainer, part, part.fake, 3))}
+                if self.perceptual is not None:
+                    losses["pull"] = pull(part.fake, part.near, self.perceptual)
+                loss = losses.get("G", 0.0) + self.config.pull_weight * losses.get("pull", 0.0)
+            trainer.place.backward(loss / len(parts))
+            part.fake = None
+            for name, value in losses.items():
+                totals[name] = totals.get(name, 0.0) + value.detach() / len(parts)
         trainer.descend(trainer.g_optimizer)
         if parts[0].w is not None:
             trainer.follow_w(torch.cat([part.w for part in parts]))
-        return {"G": total}
+        return totals
 
     def _scores(self, trainer: Trainer, part: Part, image: Tensor, phase: int) -> Tensor:
         image, _ = trainer.augment(image, image[:, :0], part.seeds, phase)
@@ -272,6 +297,20 @@ class Instance(Recipe):
             found |= {"likeness to the instance": float((a * own).sum(dim=1).mean()),
                       "likeness of two seeds": float((a * b).sum(dim=1).mean())}
         return found
+
+
+def pull(fake: Tensor, near: Tensor, perceptual: nn.Module) -> Tensor:
+    """Mean absolute difference and perceptual distance of fakes to the nearest of their candidates.
+
+    fake [N,3,R,R] in [-1,1]; near uint8 [N,K,R,R,3], compared by the mean colours of SIDE x SIDE cells.
+    """
+    near = near.permute(0, 1, 4, 2, 3)
+    mine = adaptive_avg_pool2d(fake.detach(), SIDE).flatten(1)
+    theirs = adaptive_avg_pool2d(near.flatten(0, 1).float() / 127.5 - 1, SIDE).reshape(*near.shape[:2], -1)
+    best = (theirs - mine[:, None]).square().sum(dim=2).argmin(dim=1)
+    wanted = (near[torch.arange(len(near), device=near.device), best].float() / 127.5 - 1).contiguous(
+        memory_format=torch.channels_last)
+    return (fake - wanted).abs().mean() + perceptual(fake, wanted, torch.ones_like(fake[:, :1])).mean()
 
 
 def centre(layer: nn.Module, mean: Tensor) -> None:

@@ -79,6 +79,7 @@ class StyleMap(Recipe):
     """Decoder, mapping and encoder of style maps, and StyleGAN2's discriminator."""
 
     config_type, network_type = StyleMapTrainConfig, StyleMapConfig
+    command = "comod edit reconstruct"
 
     def __init__(self, config: StyleMapTrainConfig):
         super().__init__(config)

@@ -46,6 +46,7 @@ class Translation(Recipe):
     """What `Edges` and `Labels` share: all but the making of conditions."""
 
     config_type, network_type = TranslationConfig, CoModConfig
+    command = "comod translate"
     name = "edges"
 
     def __init__(self, config: TranslationConfig):
