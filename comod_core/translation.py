@@ -105,15 +105,16 @@ def _one(net, given, seed: int, psi: float, cutoff: int | None, noise_mode: str,
     return net.translate(given, latents.generators([seed], "dropout"), dropout)
 
 
-def translate_batch(net, condition: Tensor, seeds: Sequence[int]) -> Tensor:
+@torch.inference_mode()
+def translate_batch(net, condition: Tensor, seeds: Sequence[int], psi: float = 1.0) -> Tensor:
     """What the network sees [N,C,R,R], and a seed each, to pictures [N,3,R,R] at once: for measurements and grids.
 
     The seeds' z and dropout are those of `translate`; batches may round differently in the last bit.
     """
     if hasattr(net, "encode"):
         encoding = net.encode(condition, generators=latents.generators(seeds, "dropout"))
-        return net.decode(encoding, latents.sample(net, seeds)).clamp(-1, 1)
+        return net.decode(encoding, latents.truncate(latents.sample(net, seeds), net.w_avg, psi)).clamp(-1, 1)
     if hasattr(net, "z_dim"):
-        z = torch.cat([torch.randn(1, net.z_dim, generator=g) for g in latents.generators(seeds, "z")])
+        z = torch.cat([torch.randn(1, net.z_dim, generator=g) for g in latents.generators(seeds, "z")]) * psi
         return net.translate(condition, z.to(condition.device, condition.dtype))
     return net.translate(condition, latents.generators(seeds, "dropout"))
