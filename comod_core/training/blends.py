@@ -14,6 +14,7 @@ from torch import Tensor
 DRAWS = 9           # random numbers that one blend takes
 MIXED = 0.2         # share of whole interpolations among the blends that are not of parts
 INSIDE = 0.3        # weight of the reference's pixels inside a shape without labels: its colours may adapt
+MOST = 40.0         # times the average that a pixel of a small part counts at most
 TOUCHED = 0.7       # share of a part below which it takes the source's colour in a shape
 MARGIN = 2          # pixels inside the border of a random shape that are left to the discriminator
 GROW = 3            # most pixels, from 1, by which the mask of a part is larger than the part: brushes are broad
@@ -112,6 +113,18 @@ def adapted(source: Tensor, reference: Tensor, own: Tensor, its: Tensor, mask: T
     edge = F.max_pool2d(shades, 3, 1, 1) != -F.max_pool2d(-shades, 3, 1, 1)
     changed = torch.where(touched & flat, (reference + colour - mean).clamp(-1, 1), reference)
     return changed, 1 - (F.max_pool2d((touched & flat).to(mask.dtype), 3, 1, 1) * edge)
+
+
+def balanced(labels: Tensor, parts: int) -> Tensor:
+    """Weights of pixels by which every part in a picture counts alike, 1 on average: [N,R,R] -> [N,1,R,R].
+
+    No pixel counts more than MOST times the average before they are scaled to it.
+    """
+    one_hot = _one_hot(labels.long(), parts, torch.float32)
+    count = one_hot.sum(dim=2)
+    each = labels[0].numel() / (count.clamp_min(1) * (count > 0).sum(dim=1, keepdim=True))
+    weight = each.clamp_max(MOST).gather(1, labels.long().flatten(1))
+    return (weight / weight.mean(dim=1, keepdim=True)).view(len(labels), 1, *labels.shape[1:])
 
 
 def _one_hot(labels: Tensor, parts: int, dtype: torch.dtype) -> Tensor:

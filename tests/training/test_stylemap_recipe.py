@@ -169,6 +169,28 @@ def test_a_part_that_is_only_touched_takes_the_colour_of_the_source():
     assert sure[0, 0, 8, 8] == 1 and sure[0, 0, 2, 2] == 1 and sure[0, 0, 5, 7] == 0
 
 
+def test_small_parts_count_as_much_as_large_ones():
+    labels = torch.zeros(2, 16, 16, dtype=torch.uint8)
+    labels[0, :4, :4] = 2
+    weight = blends.balanced(labels, 2)
+    assert torch.allclose(weight.mean(dim=(1, 2, 3)), torch.ones(2)) and torch.equal(weight[1], torch.ones(1, 16, 16))
+    assert weight[0, 0, :4, :4].sum() == pytest.approx(128) and weight[0, 0, 8, 8] == pytest.approx(128 / 240)
+
+
+def test_the_share_that_is_balanced_weighs_the_pixels(tmp_path):
+    labels = np.zeros((24, 16, 16), np.uint8)
+    labels[:, :4, :4] = 1
+    config = dataclasses.replace(CONFIG, balance=0.5, blend_weight=0.0)
+    trainer = Trainer(recipe_of(config), pictures(), beside={"labels": labels})
+    part = part_of(trainer)
+    assert part.weight[0, 0, 0, 0] == pytest.approx(0.5 + 0.5 * 8) and part.weight.mean() == pytest.approx(1)
+    fake = part.real.clone()
+    fake[:, :, :4, :4] += 1
+    whole = torch.ones_like(part.weight)
+    loss, losses = trainer.recipe._likeness(fake, part.real, whole, part.weight, "")
+    assert losses["MSE"] == pytest.approx(16 / 256, rel=1e-4) and loss == pytest.approx(16 / 256 * 4.5, rel=1e-4)
+
+
 def test_shares_choose_among_the_kinds():
     x = torch.rand(64, 3, 16, 16)
     pair = (torch.from_numpy(labels(64)),) * 2

@@ -14,7 +14,7 @@ from ... import stylemaps
 from ...errors import CoModError
 from ...files import atomic_write
 from ...networks import StyleMapConfig, StyleMapDiscriminator, StyleMapGAN
-from ..blends import DRAWS, Blend, blends
+from ..blends import DRAWS, Blend, balanced, blends
 from ..config import TrainConfig
 from ..heldout import GRID_ROWS, HeldOut, to_bytes
 from ..losses import discriminator_loss, generator_loss, r1_penalty
@@ -35,6 +35,7 @@ class StyleMapTrainConfig(TrainConfig):
     Additions, off by themselves: l1_weight, of the mean absolute difference of reconstructions; blend_weight, of
     pictures decoded from two blended style maps, which the discriminator sees as fakes and which shall have the pixels
     of both sides (see `blends`); part_blends, share of blends that swap a part, by the labels.npy beside the pictures;
+    balance, share of MSE and absolute difference in which all parts of a picture count alike, however small they are;
     warmup_kimg, thousand images at first without anything adversarial.
     """
 
@@ -46,6 +47,7 @@ class StyleMapTrainConfig(TrainConfig):
     l1_weight: float = 0.0
     blend_weight: float = 0.0
     part_blends: float = 0.0
+    balance: float = 0.0
     warmup_kimg: float = 0.0
 
     def __post_init__(self):
@@ -54,22 +56,26 @@ class StyleMapTrainConfig(TrainConfig):
         bad = [name for name in names if getattr(self, name) < 0]
         if bad:
             raise CoModError(f"Training: {', '.join(bad)} must not be negative.")
-        if not 0 <= self.part_blends <= 1:
-            raise CoModError(f"Training: part_blends {self.part_blends} is a share, from 0 to 1.")
+        for name in ("part_blends", "balance"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise CoModError(f"Training: {name} {getattr(self, name)} is a share, from 0 to 1.")
 
 
 @dataclasses.dataclass
 class Part:
     """What one process sees of a batch at a time.
 
-    real [N,C,R,R] in [-1,1]; z [N,z_dim]; blend: of each picture with the next; seeds: one a row. Then the encoded
-    style maps, the mapped ones, and decoded by kind: "recon", "sample" and "blend".
+    real [N,C,R,R] in [-1,1]; z [N,z_dim]; seeds: one a row; weight, blend_weight [N,1,R,R]: of the pixels of
+    reconstructions and blends, 1 on average; blend: of each picture with the next. Then the encoded style maps, the
+    mapped ones, and decoded by kind: "recon", "sample" and "blend".
     """
 
     real: Tensor
     z: Tensor
     seeds: list[int]
+    weight: Tensor
     blend: Blend | None = None
+    blend_weight: Tensor | None = None
     encoded: Tensor | None = None
     mapped: Tensor | None = None
     fakes: dict[str, Tensor] = dataclasses.field(default_factory=dict)
@@ -83,7 +89,7 @@ class StyleMap(Recipe):
 
     def __init__(self, config: StyleMapTrainConfig):
         super().__init__(config)
-        self.beside = ("labels",) if config.part_blends and config.blend_weight else ()
+        self.beside = ("labels",) if config.part_blends * config.blend_weight or config.balance else ()
         self.perceptual: nn.Module | None = perceptual_network() if config.perceptual_weight else None
         self.parts = 0
 
@@ -106,8 +112,8 @@ class StyleMap(Recipe):
                                  channels=tuple(min(128, 32 * size // level) for level in levels))
         return StyleMapTrainConfig(
             network=network, total_kimg=400.0, batch=32, r1_gamma=0.25 * (size / 64) ** 2, warmup_kimg=30.0,
-            mse_weight=5.0, l1_weight=10.0, perceptual_weight=8.0, blend_weight=1.0, generator_beta1=0.5, ema_kimg=5.0,
-            augment=augmentation(pictures))
+            mse_weight=5.0, l1_weight=10.0, perceptual_weight=8.0, indomain_weight=0.1, blend_weight=1.0,
+            generator_beta1=0.5, ema_kimg=5.0, augment=augmentation(pictures))
 
     def complete_data(self, folder: Path, images: np.ndarray, report: Callable[[str], None]) -> None:
         """Where blends of parts are wanted and no labels.npy is there, write one that knows no parts, and say so."""
@@ -145,14 +151,23 @@ class StyleMap(Recipe):
         seeds = [int(np.random.default_rng((config.seed, 3, step, row)).integers(2 ** 63)) for row in rows]
         draws = [torch.Generator().manual_seed(seed) for seed in seeds]
         z = torch.cat([torch.randn(1, trainer.generator.z_dim, generator=g) for g in draws]).to(device)
-        part = Part(real, z, seeds)
+        labels = self._labels(trainer, rows)
+        part = Part(real, z, seeds, self._weight(real, labels), blend_weight=torch.ones_like(real[:, :1]))
         if config.blend_weight:
             u = torch.cat([torch.rand(1, DRAWS, generator=g) for g in draws]).to(device)
-            labels = self._labels(trainer, rows)
             pair = None if labels is None else (labels, labels.roll(-1, 0))
             part.blend = blends(real, real.roll(-1, 0), u, self.resolution // config.network.style_size, labels=pair,
                                 parts=self.parts, share=config.part_blends)
+            if pair is not None:
+                taken = torch.where(part.blend.mask[:, 0] > 0.5, pair[1], pair[0])
+                part.blend_weight = self._weight(real, taken)
         return part
+
+    def _weight(self, real: Tensor, labels: Tensor | None) -> Tensor:
+        share = self.config.balance
+        if labels is None or not share:
+            return torch.ones_like(real[:, :1])
+        return 1 - share + share * balanced(labels, self.parts)
 
     def _labels(self, trainer: Trainer, rows: Sequence[int]) -> Tensor | None:
         """Part labels uint8 [N,R,R] of these rows, mirrored as their pictures are."""
@@ -234,9 +249,10 @@ class StyleMap(Recipe):
     def _generator_loss(self, trainer: Trainer, part: Part, alone: bool) -> tuple[Tensor, dict[str, Tensor]]:
         config = self.config
         whole = torch.ones_like(part.real[:, :1])
-        loss, losses = self._likeness(part.fakes["recon"], part.real, whole, "")
+        loss, losses = self._likeness(part.fakes["recon"], part.real, whole, part.weight, "")
         if part.blend is not None:
-            likeness, found = self._likeness(part.fakes["blend"], part.blend.target, part.blend.known, " blend")
+            likeness, found = self._likeness(part.fakes["blend"], part.blend.target, part.blend.known,
+                                             part.blend_weight, " blend")
             loss, losses = loss + config.blend_weight * likeness, losses | found
         if alone:
             return loss, losses
@@ -253,12 +269,16 @@ class StyleMap(Recipe):
         """Between sampled style maps and what the encoder makes of their pictures; it moves the encoder alone."""
         return F.mse_loss(net.encode(part.fakes["sample"].detach()), part.mapped.detach())
 
-    def _likeness(self, fake: Tensor, wanted: Tensor, known: Tensor, name: str) -> tuple[Tensor, dict[str, Tensor]]:
-        """MSE, mean absolute difference and perceptual distance, over the pixels that are known."""
+    def _likeness(self, fake: Tensor, wanted: Tensor, known: Tensor, weight: Tensor,
+                  name: str) -> tuple[Tensor, dict[str, Tensor]]:
+        """MSE, mean absolute difference and perceptual distance, over the pixels that are known.
+
+        weight: of the pixels, for the first two; the MSE that is returned is without it.
+        """
         config = self.config
         gap = (fake.float() - wanted) * known
-        mse, l1 = gap.square().mean(), gap.abs().mean()
-        loss, losses = config.mse_weight * mse + config.l1_weight * l1, {f"MSE{name}": mse}
+        mse, l1 = (gap.square() * weight).mean(), (gap.abs() * weight).mean()
+        loss, losses = config.mse_weight * mse + config.l1_weight * l1, {f"MSE{name}": gap.square().mean()}
         if self.perceptual is not None:
             target = torch.lerp(fake.detach().float(), wanted, known)
             seen = self.perceptual(fake, target, torch.ones_like(known)).mean()
