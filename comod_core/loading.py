@@ -5,6 +5,7 @@ import difflib
 import functools
 import logging
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,29 @@ from .checkpoints.store import is_safetensors, load_networks
 from .errors import CoModError
 from .files import sha256_of
 from .models.table import MODELS, ModelEntry
+from .networks.fast import good_at_bfloat16
 from .networks.registry import architecture_of
 
 _log = logging.getLogger("comod")
+_LARGE = 256  # pixels a side from which convolutions take most of the time
+
+
+class _Late:
+    """A field that is worked out when it is first asked for, where it was given as a function."""
+
+    def __set_name__(self, owner, name: str):
+        self.name = name
+
+    def __get__(self, instance, owner=None):
+        if instance is None:
+            raise AttributeError(self.name)
+        value = instance.__dict__[self.name]
+        if callable(value):
+            value = instance.__dict__[self.name] = value()
+        return value
+
+    def __set__(self, instance, value):
+        instance.__dict__[self.name] = value
 
 
 @dataclass(frozen=True)
@@ -39,7 +60,7 @@ class ModelInfo:
     channels: int
     licence: str
     origin: str
-    sha256: str
+    sha256: str = _Late()  # of a large file it takes a second
     layout: str = "free"
     features: str = ""
     condition: str = ""
@@ -51,7 +72,8 @@ def load_model(path_or_name: str | os.PathLike, device: str | torch.device | Non
     """The generator of a file, or of a model in the table (`comod_core.models.table`), ready for use.
 
     path_or_name: a .safetensors of CoMod; a file, or folder of IC-GAN's BigGAN, that `import_checkpoint` reads and that
-    is imported on the fly; or a name such as "avatars-64". device: default CPU. dtype: default as stored (float32).
+    is imported on the fly; or a name such as "avatars-64". device: default CPU. dtype: default as stored (float32), but
+    a large network on a CPU that is faster in bfloat16 (AMX, AVX512-BF16) computes in that: `.inference_dtype`.
     The class of the network is that of its architecture (`comod_core.networks.registry`). It is in evaluation mode,
     needs no gradients, and has `.info` (ModelInfo). A safetensors file is memory-mapped.
     Raises CoModError for unknown names (with near matches), absent or damaged files, other architectures.
@@ -60,6 +82,8 @@ def load_model(path_or_name: str | os.PathLike, device: str | torch.device | Non
     with torch.inference_mode(False):  # weights made in inference mode could never be differentiated through
         net, facts = _read(path)
         net = net.to(device=device, dtype=dtype)
+    if dtype is None and torch.device(device or "cpu").type == "cpu" and _better_in_bfloat16(net):
+        net.inference_dtype = torch.bfloat16
     net.info = ModelInfo(
         entry.name if entry else str(facts.get("name", path.stem)), architecture_of(net).name,
         net.resolution, net.image_channels,
@@ -68,6 +92,10 @@ def load_model(path_or_name: str | os.PathLike, device: str | torch.device | Non
         str(facts.get("layout", entry.layout if entry else "free")), str(facts.get("features", "")),
         str(facts.get("condition", "")), tuple(str(facts.get("classes", "")).splitlines()))
     return net
+
+
+def _better_in_bfloat16(net: nn.Module) -> bool:
+    return hasattr(net, "inference_dtype") and net.resolution >= _LARGE and good_at_bfloat16()
 
 
 def _read(path: Path) -> tuple[nn.Module, dict[str, Any]]:
@@ -138,12 +166,12 @@ def _entry_file(entry: ModelEntry) -> Path:
     return download(entry.url, wanted, entry.sha256, entry.size)
 
 
-def _digest(path: Path, facts: dict) -> str:
-    """SHA-256 of the file; for a foreign file the importer has it already."""
+def _digest(path: Path, facts: dict) -> str | Callable[[], str]:
+    """SHA-256 of the file, or what finds it; for a foreign file the importer has it already."""
     if path.name == facts.get("source_name"):
         return facts["source_sha256"]
     stat = path.stat()
-    return _sha256(path.resolve(), stat.st_mtime_ns, stat.st_size)
+    return functools.partial(_sha256, path.resolve(), stat.st_mtime_ns, stat.st_size)
 
 
 @functools.lru_cache(maxsize=64)

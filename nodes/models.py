@@ -12,7 +12,7 @@ from ._api import io
 from .host import host
 from .sockets import Model
 
-PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+PRECISIONS = {"auto": None, "fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 OTHER_FOLDERS = ("instances", "clip", "detectors")      # of models/comod: features of pictures, networks not of ours
 
 
@@ -44,9 +44,10 @@ class LoadModel(io.ComfyNode):
                 io.Combo.Input("model_name", options=names, default=names[0] if names else None,
                                tooltip="A built-in model, or a file in ComfyUI/models/comod. Press R to refresh the "
                                        "list after you put a file there."),
-                io.Combo.Input("precision", options=list(PRECISIONS), default="fp32",
-                               tooltip="Number format of the weights. fp32 is exact and the default; fp16 and bf16 "
-                                       "halve the memory on a GPU and change the pictures slightly."),
+                io.Combo.Input("precision", options=list(PRECISIONS), default="auto",
+                               tooltip="Number format. auto is fp32, but bf16 for large models on a CPU that is made "
+                                       "for it (AMX). fp32 is exact; fp16 and bf16 halve the memory on a GPU and "
+                                       "change the pictures slightly."),
             ],
             outputs=[
                 Model.Output("network", display_name="model",
@@ -73,12 +74,12 @@ class LoadModel(io.ComfyNode):
         return str((model_name, precision, stamp))
 
     @classmethod
-    def execute(cls, model_name, precision="fp32"):
+    def execute(cls, model_name, precision="auto"):
         network = load_network(model_name, PRECISIONS[precision])
         return io.NodeOutput(host.wrap(network), model_card(network.info))
 
 
-def load_network(name: str, dtype: torch.dtype) -> torch.nn.Module:
+def load_network(name: str, dtype: torch.dtype | None) -> torch.nn.Module:
     """The network of a built-in name or of a file in the model folder, on the CPU.
 
     Raises CoModError for any other name, and for files that hold no network.

@@ -100,7 +100,8 @@ class Run:
         return outcome
 
     def _plan(self, sources, net, journal: Journal, failures: Failures, outcome: Outcome, debug: bool) -> list[Task]:
-        dtype = str(next(iter(net.state_dict().values())).dtype).removeprefix("torch.")
+        dtype = getattr(net, "inference_dtype", None) or next(iter(net.state_dict().values())).dtype
+        dtype = str(dtype).removeprefix("torch.")
         common = {"comod": __version__, "model": net.info.sha256, "dtype": dtype}
         tasks = []
         for source in sources:
