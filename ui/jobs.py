@@ -6,13 +6,16 @@ import dataclasses
 import logging
 import queue
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import torch
 
 from ..nodes.host import Interrupted, host
 
 WAITING = 4
+PACE = 0.4          # seconds between two steps that are shown
 log = logging.getLogger("comod")
 
 
@@ -125,3 +128,15 @@ class Jobs:
         if job is not None:
             job.stop()
         return job is not None
+
+
+def paced(steps: Iterable[Any], since: float = 0) -> Iterator[Any]:
+    """Those of the steps that are worth showing: the first one after `since` seconds, then one every PACE seconds.
+
+    A page that is sent more than it can draw stalls, and then nobody can press its Stop button.
+    """
+    due = time.monotonic() + since
+    for step in steps:
+        if time.monotonic() >= due:
+            yield step
+            due = time.monotonic() + PACE

@@ -17,7 +17,7 @@ from ..nodes.stylemaps import StyleMapEncode, StyleMapInterpolate
 from . import edits
 from .controls import arguments
 from .endpoints import on_page, stop_on_leaving
-from .jobs import Job, Jobs
+from .jobs import Job, Jobs, paced
 from .looks import progress_bar
 from .models import Models
 from .problems import as_html, shown_as_errors
@@ -104,26 +104,33 @@ class StyleActions:
 
     def interpolate(self, values: Values, request: gr.Request) -> Iterator[Updates]:
         """Pictures on the way from the picture to its edit or to a reference; they play as they arrive."""
-        page, paths = self._page, []
         with shown_as_errors():
-            target, end = self._target(values), None
-            if values["towards"] >= 0:
-                end = values[f"opened_{values['towards']}"]
+            target, end, towards = self._target(values), None, values["towards"]
+            if towards >= 0:
+                end = values[f"opened_{towards}"]
                 if end is None:
-                    raise CoModError(f"There is no picture in reference {values['towards'] + 1} yet. Open one.")
+                    raise CoModError(f"There is no picture in reference {towards + 1} yet. Open one.")
             frames = arguments(StyleMapInterpolate, {"frames": values["frames"]})["frames"]
             job = way(self._encodings, self._model(values), target, self._parts(values), self._settings(values), end,
                       frames)
-            size = target.copy.size[::-1]
-            yield {page.status: progress_bar(0, "Interpolating"), page.player: player_value([], values["fps"])}
             with self.ways.entered(request.session_hash, job):
-                for step in job:
-                    if step.picture is not None:
-                        paths.append(write_frame(step.picture, f"frame-{len(paths):03}.png"))
-                        yield {page.status: progress_bar(len(paths) / frames, f"{len(paths)} of {frames} frames"),
-                               page.player: player_value([link(path) for path in paths], values["fps"], size),
-                               page.frames: list(paths)}
-            yield {page.status: "" if len(paths) == frames else STOPPED}
+                yield from self._played(job, frames, values["fps"], target.copy.size[::-1])
+
+    def _played(self, job: Job, frames: int, fps: float, size: tuple[int, int]) -> Iterator[Updates]:
+        page, paths = self._page, []
+
+        def written() -> Iterator[None]:
+            for step in job:
+                if step.picture is not None:
+                    paths.append(write_frame(step.picture, f"frame-{len(paths):03}.png"))
+                    yield
+
+        yield {page.status: progress_bar(0, "Interpolating"), page.player: player_value([], fps)}
+        for _ in paced(written()):
+            yield {page.status: progress_bar(len(paths) / frames, f"{len(paths)} of {frames} frames"),
+                   page.player: player_value([link(path) for path in paths], fps, size)}
+        yield {page.status: "" if len(paths) == frames else STOPPED, page.frames: list(paths),
+               page.player: player_value([link(path) for path in paths], fps, size)}
 
     def replay(self, values: Values, request: gr.Request) -> Values:
         """Another speed."""
@@ -163,9 +170,8 @@ class StyleActions:
             yield {page.status: progress_bar(0, text)}
         try:
             with jobs.entered(request.session_hash, job):
-                for step in job:
-                    if time.monotonic() - start > SHOWN_AFTER:
-                        yield {page.status: progress_bar(step.done / (step.total + 1), text)}
+                for step in paced(job, SHOWN_AFTER):
+                    yield {page.status: progress_bar(step.done / (step.total + 1), text)}
         except Exception:
             yield {page.status: ""}
             raise

@@ -93,3 +93,19 @@ def test_sessions_stop_their_own_job(jobs, host):
     with running.entered("a", first), running.entered("b", second):
         assert running.stop("a") and first.stopped and not second.stopped
     assert not running.stop("a") and second.stopped
+
+
+def test_steps_are_shown_at_a_pace_that_a_page_can_draw(jobs, monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr(jobs.time, "monotonic", lambda: clock[0])
+
+    def steps():
+        for step in range(100):
+            clock[0] = step / 10
+            yield step
+
+    shown = list(jobs.paced(steps(), 1.0))
+    assert shown[0] == 10 and shown[-1] >= 95
+    assert {after - before for before, after in zip(shown, shown[1:], strict=False)} <= {4, 5}
+    clock[0] = 0
+    assert next(iter(jobs.paced(steps()))) == 0, "without a delay the first step is shown"

@@ -187,6 +187,19 @@ def test_interpolation_plays_and_is_saved(page, tmp_path):
     assert download(page, "#style-save", tmp_path).read_bytes()[4:8] == b"ftyp"
 
 
+def test_long_work_shows_how_far_it_is_and_can_be_stopped(page):
+    page.click("#style-more > button")
+    before = page.evaluate(f"() => {PICTURE}")
+    page.fill("#style-refine input", "1000")
+    page.wait_for_selector("#style-status .progress-track")
+    page.click("#style-stop")
+    page.wait_for_function("() => document.querySelector('#style-status').innerText.trim() === 'Stopped'")
+    assert page.evaluate(f"() => {PICTURE}") == before and not page.is_visible("#style-stop")
+    with another_picture(page):
+        page.fill("#style-refine input", "0")
+    page.wait_for_function("() => document.querySelector('#style-status').innerText.trim() === ''")
+
+
 def test_an_error_is_said_in_words(page, tmp_path):
     (tmp_path / "text.png").write_text("no picture")
     page.set_input_files(".drop-zone:has(#style-stage) input[type=file]", tmp_path / "text.png")
