@@ -1,6 +1,6 @@
 """The built-in instance-conditioned model against a plain StyleGAN2 of the same size, its model card and contact sheet.
 
-    python benchmarks/instance_model.py --train SET --heldout SET --other SET --other SET --plain MODEL --cache FOLDER
+    python benchmarks/instance_model.py --train SET --heldout SET --other SET --other SET --cache FOLDER [--plain MODEL]
 
 The sets are folders made by datasets/avatars: what was trained on (its first --rows pictures), held-out pictures of the
 same styles, and pictures of other styles. Pictures are made as `comod instance generate` makes them, one an instance,
@@ -9,7 +9,8 @@ benchmarks/instance_model.json, docs/models/avatars-instance-64.md and its conta
 `metrics`.
 
 True neighbours: a sample's nearest training picture, by the cosine of Lite0's features, is one of the NEAR nearest
-training pictures of its instance, the instance itself not counted.
+training pictures of its instance, the instance itself not counted. As a control the same samples are compared with
+instances that they were not made from. --plain: an unconditional model of the same size.
 """
 from __future__ import annotations
 
@@ -40,7 +41,8 @@ from comod_core.training.avatars import load_avatars  # noqa: E402
 from comod_core.training.grids import save_grid  # noqa: E402
 from comod_core.training.neighbourhoods import thumbnails  # noqa: E402
 
-MODEL, PLAIN, RETRIEVAL, FLOOR = "avatars-instance-64", "plain StyleGAN2", "nearest training picture", "real pictures"
+MODEL, SWAPPED, PLAIN = "avatars-instance-64", "its samples, another instance", "plain StyleGAN2"
+RETRIEVAL, FLOOR = "nearest training picture", "real pictures"
 NEAR = 50
 SHEET = Path("docs/images/avatars-instance-contact-sheet.jpg")
 COLUMNS = {"FD-Lite0": "{:.1f}", "KID-Lite0": "{:.3f}", "precision": "{:.2f}", "recall": "{:.2f}", "density": "{:.2f}",
@@ -126,6 +128,9 @@ def measure(nets: dict, wanted: Pictures, train: Pictures, network: Lite0, own: 
         found[name] = quality(wanted.features, features) | kinship(a, first, wanted, train, own)
         found[name]["two seeds"] = float((a * b).sum(axis=1).mean())
         print(wanted.title, name, json.dumps(found[name]), flush=True)
+        if net.feature_size:
+            others = np.random.default_rng(1).permutation(len(a))
+            found[SWAPPED] = kinship(a[others], first[others], wanted, train, own)
     likeness = wanted.unit @ train.unit.T
     if own is not None:
         likeness[np.arange(len(own)), own] = -1
@@ -178,8 +183,10 @@ def card(record: dict) -> str:
              f"- File: SHA-256 `{record['sha256']}`, {record['bytes'] / 1e6:.1f} MB, {record['parameters'] / 1e6:.1f} "
              "M parameters without the discriminator. Instance features: lite0.",
              f"- Measured: one sample an instance, psi 1; {record['machine']}.", "",
-             f"The {PLAIN} has the same layers without the instance and was trained with the same settings, for "
-             f"{record['plain steps']:,} steps. The {RETRIEVAL} is what one has without a generator: it is no new "
+             *([f"The {PLAIN} has the same layers without the instance and was trained with the same settings, for "
+                f"{record['plain steps']:,} steps."] if record["plain steps"] else []),
+             f"'{SWAPPED.capitalize()}' are the same pictures, each compared with an instance drawn at random: what "
+             f"conditioning adds is the difference. The {RETRIEVAL} is what one has without a generator: it is no new "
              f"picture. {FLOOR.capitalize()} are drawn at random from the training set.", ""]
     for name, found in results.items():
         lines += [f"**{name}**", "", *table(found), ""]
@@ -190,14 +197,15 @@ def card(record: dict) -> str:
               "more varied; colours: root mean square difference of 8x8 thumbnails to the instance's, lower is nearer.",
               "- precision and density: how real samples look, recall and coverage: how much of the real variety they "
               "have; with 5 neighbours. All by EfficientNet-Lite0, never to be compared with a published FID; these "
-              "features are also the model's condition, which the plain network does not have."]
+              "features are also the model's condition."]
     return "\n".join(lines)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name in ("train", "heldout", "cache", "plain"):
+    for name in ("train", "heldout", "cache"):
         parser.add_argument(f"--{name}", type=Path, required=True)
+    parser.add_argument("--plain", type=Path, help="an unconditional model of the same size")
     parser.add_argument("--other", type=Path, action="append", default=[])
     parser.add_argument("--rows", type=int, default=24000)
     parser.add_argument("--count", type=int, default=1000, help="instances of each set, at most")
@@ -212,7 +220,7 @@ def main() -> None:
     contact_sheet(net, sets, train, ROOT / SHEET)
     if options.sheet_only:
         return
-    nets = {MODEL: net, PLAIN: load_model(options.plain, options.device)}
+    nets = {MODEL: net} | ({PLAIN: load_model(options.plain, options.device)} if options.plain else {})
     own = np.linspace(0, options.rows - 1, options.count).astype(int)
     results = {f"Instances of the training set ({train.title})": measure(nets, train.subset(own), train,
                                                                             network, own)}
@@ -223,7 +231,7 @@ def main() -> None:
     header = read_header(file)
     record = {"model": MODEL, "sha256": net.info.sha256, "bytes": file.stat().st_size, "rows": options.rows,
               "parameters": sum(p.numel() for p in net.parameters()), "batch": json.loads(header["training"])["batch"],
-              "plain steps": int(read_header(options.plain)["steps"]), "styles": train.title,
+              "plain steps": int(read_header(options.plain)["steps"]) if options.plain else None, "styles": train.title,
               "others": ", ".join(one.title for one in sets[1:]),
               "header": {key: header[key] for key in ("origin", "credits", "licence", "steps")
                          if key in header},

@@ -17,6 +17,7 @@ from comod_core.training.heldout import HeldOut
 from comod_core.training.loop import train
 from comod_core.training.neighbourhoods import _nearest_on, neighbourhoods, write_features
 from comod_core.training.recipes import RECIPES, BigGANInstanceConfig, InstanceConfig, config_from_json, recipe_of
+from comod_core.training.recipes.instance import pull
 from comod_core.training.trainer import Trainer
 
 WIDTH, COUNT, GROUPS = 12, 24, 4
@@ -197,6 +198,26 @@ def test_a_resumed_run_takes_the_new_learning_rates(tmp_path):
     trainer.run_step()
     assert trainer.g_optimizer.param_groups[0]["lr"] == 0.001
     assert trainer.d_optimizer.param_groups[0]["lr"] == pytest.approx(0.003 * 4 / 5)
+
+
+def test_a_sample_is_pulled_to_the_nearest_of_the_neighbours():
+    near = torch.randint(0, 255, (2, 3, 16, 16, 3), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
+    wanted = near[[0, 1], [2, 0]].permute(0, 3, 1, 2).float() / 127.5 - 1
+    fake = (wanted + 0.01).requires_grad_()
+    loss = pull(fake, near, lambda a, b, mask: (a - b).square().mean(dim=(1, 2, 3)) * mask.mean())
+    assert loss.item() == pytest.approx(0.01 + 0.0001, rel=1e-3)
+    loss.backward()
+    assert (fake.grad > 0).all()
+
+
+def test_pulled_alone_at_first_and_with_the_discriminator_then(tmp_path):
+    config = dataclasses.replace(STYLE, pull_weight=1.0, pull_only_kimg=0.016, generator_beta1=0.9)
+    steps = run(config, tmp_path, stop=3)
+    assert [set(step) for step in steps] == [{"pull"}, {"pull"}, {"D", "G", "pull"}]
+    with pytest.raises(CoModError, match="pull_weight"):
+        InstanceConfig(pull_only_kimg=1.0)
+    with pytest.raises(CoModError, match="pull_weight"):
+        dataclasses.replace(STYLE, pull_weight=1.0, network=dataclasses.replace(STYLE.network, feature_size=0))
 
 
 # ---- what a run leaves behind -----------------------------------------------------------------
