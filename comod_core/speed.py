@@ -222,14 +222,22 @@ def write_network(case: Case, folder: Path) -> Path:
     return path if path.exists() else save_networks(path, {"generator": random_network(case.network, case.size)})
 
 
-def _own_peak(case: Case, file: Path) -> float:
-    import resource
-
+def _peak_of(case: Case, file: Path) -> float:
     net = place(load_networks(file, ("generator",))[0]["generator"], case)
     with torch.inference_mode():
         job(net, case)()
-    scale = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale / 1e9
+    return own_peak()
+
+
+def own_peak() -> float:
+    """GB of memory that this process had at most. (On Linux getrusage would count what its parent had, too.)"""
+    status = Path("/proc/self/status")
+    if status.is_file():
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) * 1024 / 1e9
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e9
 
 
 def bench(cases: list[Case], runs: int = 3, memory: Callable[[Case], bool] = lambda case: True) -> Iterator[dict]:
@@ -277,4 +285,4 @@ def table(rows: list[dict]) -> str:
 
 
 if __name__ == "__main__":
-    print(json.dumps({"GB": _own_peak(Case(**json.loads(sys.argv[1])), Path(sys.argv[2]))}))
+    print(json.dumps({"GB": _peak_of(Case(**json.loads(sys.argv[1])), Path(sys.argv[2]))}))

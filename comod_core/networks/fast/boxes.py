@@ -6,7 +6,7 @@ from torch import Tensor
 
 Box = tuple[int, int, int, int]  # top, bottom, left, right
 
-_GRID, _WHOLE_UP_TO, _WORTH, _BAND_PIXELS = 8, 32, 0.8, 1 << 15
+_GRID, _WHOLE_UP_TO, _WORTH, _BAND_PIXELS = 8, 32, 0.8, 1 << 14
 
 
 def box_of(mask: Tensor) -> Box | None:
