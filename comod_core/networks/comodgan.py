@@ -172,14 +172,14 @@ class Synthesis(nn.Module):
     def _style(self, w: Tensor, code: Tensor, layer: int) -> Tensor:
         # s = A(concat(w, c)), Figure 4 (c); the switches leave one of the two out
         parts = [w[:, layer]] * self.config.style_mod + [code] * self.config.cond_mod
-        n = max(len(part) for part in parts)
+        n = max(part.shape[0] for part in parts)  # len() would fix the number when traced
         return torch.cat([part.expand(n, -1) for part in parts], dim=1)
 
     def forward(self, encoding: Encoding, w: Tensor, noise: NoiseSource) -> Tensor:
         code, skips = encoding.code, encoding.skips
         x = self.b4.dense(code)
-        x = x.reshape(len(x), -1, 4, 4) + skips[4]
-        x = x.expand(max(len(x), len(w)), -1, -1, -1).contiguous(memory_format=torch.channels_last)
+        x = x.unflatten(1, (-1, 4, 4)) + skips[4]
+        x = x.expand(max(x.shape[0], w.shape[0]), -1, -1, -1).contiguous(memory_format=torch.channels_last)
         x = self.b4.conv(x, self._style(w, code, 0), noise(self.b4.conv))
         rgb = self.b4.to_rgb(x, self._style(w, code, 1))
         for i, res in enumerate(self.resolutions):
@@ -245,7 +245,7 @@ class CoModGenerator(nn.Module):
         else:
             known = 1 - mask.to(dtype)
             kept = torch.where(known > 0, image * known, 0)
-            x = torch.cat([(known - 0.5).expand(len(kept), -1, -1, -1), kept], dim=1)
+            x = torch.cat([(known - 0.5).expand(kept.shape[0], -1, -1, -1), kept], dim=1)
         fast = fast_form(self, FastCoModGAN)
         raw, skips = (fast.encode if fast else self.encoder)(x.contiguous(memory_format=torch.channels_last))
         encoding = Encoding(raw, raw, skips, kept, None if known is None else 1 - known, config.dropout_rate)
@@ -288,6 +288,6 @@ class CoModGenerator(nn.Module):
         if config.pix2pix:
             if mask is not None:
                 raise CoModError("encode: this network translates a condition into a picture; it takes no mask.")
-        elif mask is None or mask.ndim != 4 or mask.shape[1:] != (1, r, r) or len(mask) not in (1, len(image)):
+        elif mask is None or mask.ndim != 4 or mask.shape[1:] != (1, r, r) or mask.shape[0] not in (1, image.shape[0]):
             shape = None if mask is None else list(mask.shape)
             raise CoModError(f"encode: mask has shape {shape}; expected [{len(image)},1,{r},{r}], 1 = hole.")

@@ -134,7 +134,7 @@ class StyleSynthesis(nn.Module):
 
     def forward(self, w: Tensor, noise: NoiseSource) -> Tensor:
         clamp = self.config.clamp
-        x = self.const.expand(len(w), -1, -1, -1).contiguous(memory_format=torch.channels_last)
+        x = self.const.expand(w.shape[0], -1, -1, -1).contiguous(memory_format=torch.channels_last)
         x = _clamped(self.b4.conv(x, w[:, 0], noise(self.b4.conv)), clamp)
         rgb = _clamped(self.b4.to_rgb(x, w[:, 1]), clamp)
         for i, res in enumerate(self.resolutions):

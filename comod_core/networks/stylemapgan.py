@@ -138,7 +138,7 @@ class StyleMapDecoder(nn.Module):
         return levels
 
     def forward(self, levels: Sequence[Tensor]) -> Tensor:
-        x = self.const.expand(len(levels[0]), -1, -1, -1).contiguous(memory_format=torch.channels_last)
+        x = self.const.expand(levels[0].shape[0], -1, -1, -1).contiguous(memory_format=torch.channels_last)
         x = self.conv(x, levels[0])
         for i, block in enumerate(self.blocks):
             x = block(x, levels[2 * i + 1], levels[2 * i + 2])
