@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import argparse
 import io
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from browse_app import ROOT, app_page
+from drawn_face import draw_lines, paint_parts
 from PIL import Image
 from playwright.sync_api import Page
 
@@ -33,12 +36,16 @@ def complete(page: Page) -> None:
 
 
 def edit_style_maps(page: Page) -> None:
-    """Take the eyes of one example and the hair of another; move the hair, and let it grow."""
+    """Move the hair that is taken from the first reference, and let it grow."""
     page.get_by_role("tab", name="Style maps").click()
     page.wait_for_function("() => document.querySelectorAll('#style-stage .part').length === 2")
-    before = page.evaluate(f"() => {STAGE_PICTURE}")
-    page.focus("#style-stage .part[data-index='1']")
-    page.keyboard.press("ArrowUp")
+    page.wait_for_timeout(3000)
+    before, box = page.evaluate(f"() => {STAGE_PICTURE}"), page.locator("#style-stage .part").first.bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] * 0.7
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x, y - 8, steps=4)
+    page.mouse.up()
     page.wait_for_function(f"before => {STAGE_PICTURE} !== before", arg=before)
     page.click("#style-interpolation > button")
     page.click("#style-start")
@@ -46,8 +53,34 @@ def edit_style_maps(page: Page) -> None:
     page.locator("#style-player .position").fill("15")
 
 
+def generate_from_instances(page: Page) -> None:
+    """Generate in the look of the first example; look at the second picture."""
+    page.get_by_role("tab", name="Instances").click()
+    page.wait_for_selector("#instance-picture img")
+    page.wait_for_function("() => document.querySelectorAll('#instance-stored button img').length >= 1")
+    page.click("#instance-generate")
+    page.wait_for_function("() => /pictures? in/.test(document.querySelector('#instance-status').innerText)")
+    page.locator("#instance-gallery button").nth(1).click()
+
+
+def translate(page: Page, model: str, draw: Callable[[Page], None]) -> None:
+    """Draw with the mouse for a model; look at the second of the six pictures that follow."""
+    page.get_by_role("tab", name="Translate").click()
+    page.wait_for_selector("#translate-status .progress-text")
+    page.click("#translate-model_name input")
+    page.get_by_role("option", name=model).click()
+    page.wait_for_function("name => document.querySelector('#translate-status').innerText.includes(name)", arg=model)
+    draw(page)
+    page.wait_for_timeout(3000)
+    page.wait_for_function("() => /6 pictures in/.test(document.querySelector('#translate-status').innerText)")
+    page.locator("#translate-gallery button").nth(1).click()
+
+
 # Tab -> what is done in it, height of the page in pixels, file.
-PICTURES = {"complete": (complete, 1040, "app.jpg"), "style-maps": (edit_style_maps, 1480, "app-style-maps.jpg")}
+PICTURES = {"complete": (complete, 1040, "app.jpg"), "style-maps": (edit_style_maps, 1480, "app-style-maps.jpg"),
+            "instances": (generate_from_instances, 1110, "app-instances.jpg"),
+            "drawing": (partial(translate, model="avatars-edges-64", draw=draw_lines), 1170, "app-drawing.jpg"),
+            "labels": (partial(translate, model="avatars-labels-64", draw=paint_parts), 1170, "app-labels.jpg")}
 
 
 def take(name: str, dark: bool = False, models: Path | None = None) -> None:
