@@ -36,3 +36,13 @@ def masks_in(mask: torch.Tensor) -> torch.Tensor:
 def masks_out(mask: torch.Tensor) -> torch.Tensor:
     """[N,1,H,W] -> MASK [N,H,W], float32 in [0,1]."""
     return mask.float()[:, 0].clamp(0, 1).contiguous()
+
+
+def rounded(image: torch.Tensor) -> torch.Tensor:
+    """IMAGE in [0,1] on the steps of 8 bits: a saved file has the same values whether the saver rounds or cuts off.
+
+    ComfyUI cuts off; files that the command line writes are rounded.
+    """
+    steps = (image * 255).round()
+    values = steps / 255
+    return torch.where(values * 255 < steps, torch.nextafter(values, torch.ones_like(values)), values)

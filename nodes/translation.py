@@ -11,7 +11,7 @@ from ..comod_core.errors import CoModError
 from . import inputs
 from ._api import io
 from .host import host
-from .layout import images_in, images_out
+from .layout import images_in, images_out, rounded
 from .sockets import Condition, Model, seeds_from
 
 CATEGORY = "CoMod/translate"
@@ -143,7 +143,7 @@ class Translate(io.ComfyNode):
         made = core.translate(network, condition, seeds_from(seed, count), psi=psi, noise_mode=noise_mode,
                               dropout=dropout, progress=host.progress())
         pictures = torch.cat([one.image for one in made])
-        return io.NodeOutput(images_out(pictures).to(host.intermediate_device()))
+        return io.NodeOutput(rounded(images_out(pictures)).to(host.intermediate_device()))
 
 
 def translator(model, network: torch.nn.Module | None = None) -> torch.nn.Module:

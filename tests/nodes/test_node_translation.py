@@ -1,4 +1,5 @@
 """Drawings and label maps through the nodes: the pictures are the core's, wrong connections say so."""
+import numpy as np
 import pytest
 import torch
 
@@ -55,7 +56,23 @@ def test_a_batch_of_drawings(pack, nodes, core, edges, drawing):
     wanted = pack("comod_core.conditions").from_drawing(layout.images_in(drawing))
     made = list(core.translate(edges.model, wanted, [5, 6, 7], psi=0.6))
     assert images.shape == (6, 16, 16, 3)
-    assert torch.equal(images, torch.cat([layout.images_out(one.image) for one in made]))
+    assert torch.allclose(images, torch.cat([layout.images_out(one.image) for one in made]), atol=0.5 / 255 + 1e-6)
+
+
+def test_a_saved_picture_is_that_of_the_command_line(pack, nodes, core, edges, drawing):
+    """ComfyUI's SaveImage cuts 255 * x off, the command line rounds: the files hold the same."""
+    condition = nodes["CoModEdgeCondition"].execute(edges, drawing[:1])[0]
+    images = nodes["CoModTranslate"].execute(edges, condition, seed=5, count=3)[0].numpy()
+    made = core.translate(edges.model, condition, [5, 6, 7])
+    wanted = np.stack([pack("comod_core.images").to_integers(one.image) for one in made])
+    assert np.array_equal(np.clip(255. * images, 0, 255).astype(np.uint8), wanted)
+    assert np.array_equal((images * 255).round().astype(np.uint8), wanted)
+
+
+def test_every_step_of_eight_bits_survives(pack):
+    steps = torch.arange(256).float()
+    values = pack("nodes.layout").rounded(steps / 255)
+    assert (255. * values.numpy()).astype(np.uint8).tolist() == list(range(256)) and values.max() <= 1
 
 
 @pytest.mark.parametrize("way", ["canny", "soft"])
