@@ -9,14 +9,15 @@ import sys
 import typer
 
 from ..errors import CoModError
-from . import bench, bias, complete, convert, dataset, edit, evaluate, info, instance, models, train, translate
+from . import bench, bias, complete, convert, dataset, edit, evaluate, export, info, instance, models, train, translate
 from .report import complain
 
 app = typer.Typer(name="comod", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
                   context_settings={"help_option_names": ["-h", "--help"]},
                   help="Complete large missing regions of images with co-modulated GANs, and edit images "
                        "through style maps.")
-for _command in (complete, edit, instance, translate, train, dataset, evaluate, bias, bench, convert, models, info):
+for _command in (complete, edit, instance, translate, train, dataset, evaluate, bias, bench, convert, export, models,
+                 info):
     _command.register(app)
 
 
