@@ -17,7 +17,7 @@ from torch import Tensor
 from .scratch import Scratch, empty
 
 _POINTS = (0.0, 0.75, -0.75, 1.5, -1.5)
-_STRIP_NUMBERS = 1 << 16  # tiles times channels
+_STRIP_NUMBERS = 1 << 15  # tiles times channels
 
 
 def _transforms() -> tuple[Tensor, Tensor, Tensor]:
