@@ -8,9 +8,13 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import gradio as gr
+import torch
+from torch import Tensor
 
 from ..comod_core.errors import CoModError
 from ..nodes.host import host
+from ..nodes.layout import masks_in
+from ..nodes.masks import MaskBox
 from ..nodes.pictures import example_names
 from ..nodes.style_edits import StyleMapBlend, StyleMapTransplant
 from ..nodes.stylemaps import StyleMapEncode, StyleMapInterpolate
@@ -42,6 +46,8 @@ from .styling import (
 QUEUE = "style maps"        # one edit at a time
 SHOWN_AFTER = 0.7           # seconds of work that are worth a progress bar
 STOPPED = '<div class="progress-text">Stopped</div>'
+# Where the first references are painted on at the beginning: boxes of left, top, right, bottom in fractions of a side.
+EXAMPLE_PARTS = (((0.34, 0.0, 0.66, 0.14), (0.2, 0.1, 0.8, 0.4)), ((0.22, 0.76, 0.78, 1.0),))       # hair; clothes
 NO_PICTURE = "There is no picture yet. Open one, or choose an example."
 NO_PAINT = "Paint over a part of a reference with its brush, and it appears here. Then drag it where you like."
 Values = dict[str, Any]
@@ -63,7 +69,8 @@ class StyleActions:
         updates = {page.loader["model_name"]: gr.Dropdown(choices=names, value=name)}
         if values["opened"] is None:
             for index, example in enumerate(example_names()[:1 + len(page.references)], start=-1):
-                updates |= self._opened(edits.example(example), index, painted=True)
+                source = edits.example(example)
+                updates |= self._opened(source, index, _boxes(source.size, index) if index >= 0 else None)
         return updates
 
     def open_picture(self, values: Values, request: gr.Request, index: int = -1) -> Updates:
@@ -180,13 +187,13 @@ class StyleActions:
             gr.Warning(as_html(warning))
         yield {page.status: "", **shown(made[0])} if made else {page.status: STOPPED}
 
-    def _opened(self, source: Source, index: int, painted: bool = False) -> Updates:
+    def _opened(self, source: Source, index: int, painted: Tensor | None = None) -> Updates:
         page, picture = self._page, opened(source)
         if index < 0:
             return {page.opened: picture}
         reference = page.references[index]
         return {reference.opened: picture, reference.shift_x: 0, reference.shift_y: 0,
-                reference.painter: painter_value(index, picture, source.hole if painted else None)}
+                reference.painter: painter_value(index, picture, painted)}
 
     def _saved(self, path: Any) -> Updates:
         return {self._page.saver: {"url": link(path), "name": path.name}}
@@ -221,6 +228,14 @@ class StyleActions:
                 shift = arguments(StyleMapTransplant, {f"shift_{axis}": values[f"shift_{axis}_{i}"] for axis in "xy"})
                 found.append(Part(i, values[f"opened_{i}"], mask, tuple(shift.values())))
         return found
+
+
+def _boxes(size: tuple[int, int], index: int) -> Tensor | None:
+    """What is painted on example `index` of the references at the beginning, [1,1,H,W]."""
+    height, width = size
+    boxes = EXAMPLE_PARTS[index] if index < len(EXAMPLE_PARTS) else ()
+    masks = [masks_in(MaskBox.execute("box", *box, width, height)[0]) for box in boxes]
+    return torch.stack(masks).amax(dim=0) if masks else None
 
 
 def _told(edited: Edited, parts: list[Part]) -> str:

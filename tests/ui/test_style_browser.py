@@ -86,12 +86,12 @@ def changed(page, tmp_path, example) -> np.ndarray:
 def test_a_stroke_on_a_reference_edits_the_picture_there(page, tmp_path, example):
     before = changed(page, tmp_path, example)
     with another_picture(page):
-        stroke(page, 1, (0.35, 0.9), (0.65, 0.9))
+        stroke(page, 1, (0.1, 0.6), (0.3, 0.6))
     assert re.fullmatch(r"2 parts in [\d.]+ s, [\d.]+ s from release to picture", caption(page))
     assert 0 < float(page.get_attribute(f"{STAGE} [data-latency]", "data-latency")) < PATIENCE / 1000
     new = changed(page, tmp_path, example) & ~before
     rows, columns = new.nonzero()
-    assert new.mean() > 0.02 and abs(rows.mean() / 64 - 0.9) < 0.1 and abs(columns.mean() / 64 - 0.5) < 0.1
+    assert new.mean() > 0.02 and abs(rows.mean() / 64 - 0.6) < 0.1 and abs(columns.mean() / 64 - 0.2) < 0.1
 
 
 def test_a_drag_moves_the_part(page, tmp_path, example):
@@ -103,16 +103,16 @@ def test_a_drag_moves_the_part(page, tmp_path, example):
     with another_picture(page):
         page.mouse.move(x, y)
         page.mouse.down()
-        page.mouse.move(x - 0.15 * frame["width"], y + 0.1 * frame["height"], steps=4)
+        page.mouse.move(x + 0.1 * frame["width"], y - 0.2 * frame["height"], steps=4)
         page.wait_for_selector(f"{STAGE} .part.dragged[transform]")
-        page.mouse.move(x - 0.3 * frame["width"], y + 0.2 * frame["height"], steps=4)
+        page.mouse.move(x + 0.2 * frame["width"], y - 0.4 * frame["height"], steps=4)
         page.mouse.up()
     shift = [float(page.input_value(f"#style-shift-{axis}-2 input")) for axis in "xy"]
-    assert abs(shift[0] + 0.3 * 64) <= 1 and abs(shift[1] - 0.2 * 64) <= 1
+    assert abs(shift[0] - 0.2 * 64) <= 1 and abs(shift[1] + 0.4 * 64) <= 1
     now = page.locator(f"{STAGE} .part[data-index='1']").bounding_box()
     cell = frame["width"] / 32      # the model of this test sees 32 pixels, and moves parts by whole ones
-    assert abs(now["x"] - box["x"] + 0.3 * frame["width"]) < 2 * cell
-    assert abs(now["y"] - box["y"] - 0.2 * frame["height"]) < 2 * cell
+    assert abs(now["x"] - box["x"] - 0.2 * frame["width"]) < 2 * cell
+    assert abs(now["y"] - box["y"] + 0.4 * frame["height"]) < 2 * cell
     assert "from release to picture" in caption(page)
     after = changed(page, tmp_path, example)
     assert (after & ~before).mean() > 0.02 and (before & ~after).mean() > 0.02
