@@ -15,7 +15,7 @@ from .looks import DROP_ZONE
 from .models import Models
 
 ARCHITECTURES = ("biggan", "stylegan2")
-PICTURE_HEIGHT, NEIGHBOURS_HEIGHT, RESULTS_HEIGHT, CHOSEN_HEIGHT = 270, 280, 340, 320
+PICTURE_HEIGHT, NEIGHBOURS_HEIGHT, RESULTS_HEIGHT, CHOSEN_HEIGHT = 270, 255, 315, 280
 COLUMNS = 4
 COUNT, NEIGHBOURS = 8, 12       # pictures that a fresh page asks for
 Controls = dict[str, gr.components.Component]
