@@ -18,9 +18,11 @@ from .checkpoints.download import download
 from .checkpoints.store import is_safetensors, load_networks
 from .errors import CoModError
 from .files import sha256_of
+from .graphs import use_cuda_graphs
 from .models.table import MODELS, ModelEntry
 from .networks.fast import good_at_bfloat16
 from .networks.registry import architecture_of
+from .precision import use_half
 
 _log = logging.getLogger("comod")
 _LARGE = 256  # pixels a side from which convolutions take most of the time
@@ -68,20 +70,26 @@ class ModelInfo:
 
 
 def load_model(path_or_name: str | os.PathLike, device: str | torch.device | None = None,
-               dtype: torch.dtype | None = None) -> nn.Module:
+               dtype: torch.dtype | str | None = None) -> nn.Module:
     """The generator of a file, or of a model in the table (`comod_core.models.table`), ready for use.
 
     path_or_name: a .safetensors of CoMod; a file, or folder of IC-GAN's BigGAN, that `import_checkpoint` reads and that
     is imported on the fly; or a name such as "avatars-64". device: default CPU. dtype: default as stored (float32), but
-    a large network on a CPU that is faster in bfloat16 (AMX, AVX512-BF16) computes in that: `.inference_dtype`.
+    a large network on a CPU that is faster in bfloat16 (AMX, AVX512-BF16) computes in that: `.inference_dtype`. Names
+    do too, and "mixed" on a GPU: the highest resolutions in float16 (`comod_core.precision`). COMOD_CUDA_GRAPHS=1: on a
+    CUDA device decodes are recorded and replayed (`comod_core.graphs`).
     The class of the network is that of its architecture (`comod_core.networks.registry`). It is in evaluation mode,
     needs no gradients, and has `.info` (ModelInfo). A safetensors file is memory-mapped.
     Raises CoModError for unknown names (with near matches), absent or damaged files, other architectures.
     """
     path, entry = find_model(path_or_name)
+    mixed = dtype == "mixed"
+    if isinstance(dtype, str):
+        dtype = torch.float32 if mixed else getattr(torch, dtype)
     with torch.inference_mode(False):  # weights made in inference mode could never be differentiated through
         net, facts = _read(path)
         net = net.to(device=device, dtype=dtype)
+    _suit_gpu(net, mixed)
     if dtype is None and torch.device(device or "cpu").type == "cpu" and _better_in_bfloat16(net):
         net.inference_dtype = torch.bfloat16
     net.info = ModelInfo(
@@ -92,6 +100,16 @@ def load_model(path_or_name: str | os.PathLike, device: str | torch.device | Non
         str(facts.get("layout", entry.layout if entry else "free")), str(facts.get("features", "")),
         str(facts.get("condition", "")), tuple(str(facts.get("classes", "")).splitlines()))
     return net
+
+
+def _suit_gpu(net: nn.Module, mixed: bool) -> None:
+    place = next(net.parameters()).device.type
+    if mixed and place == "cpu":
+        raise CoModError("mixed precision is for GPUs; on a CPU give float32 or bfloat16, or nothing.")
+    if mixed:
+        use_half(net)
+    if place == "cuda" and os.environ.get("COMOD_CUDA_GRAPHS") == "1":
+        use_cuda_graphs(net)
 
 
 def _better_in_bfloat16(net: nn.Module) -> bool:

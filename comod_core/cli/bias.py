@@ -86,12 +86,11 @@ def shape(
 
 
 def _network(model: str, device: str | None, dtype: str | None):
-    import torch
 
     from ..loading import load_model
     from .runs import best_device
 
-    return load_model(model, best_device(device), getattr(torch, dtype) if dtype else None)
+    return load_model(model, best_device(device), dtype)
 
 
 def _rgb(path: Path):

@@ -93,7 +93,6 @@ def numbers(option: str, text: str) -> tuple[float, ...]:
 
 
 def _completer(model: str, device, dtype: str | None, size: int | None, raw: bool):
-    import torch
 
     from ..evaluation.completers import FILLERS, Filler, Network
     from ..loading import load_model
@@ -102,7 +101,7 @@ def _completer(model: str, device, dtype: str | None, size: int | None, raw: boo
         if size is None:
             raise CoModError(f"{model} works at any size: say which with --size, that of the model to compare with.")
         return Filler(model, size)
-    net = load_model(model, device, getattr(torch, dtype) if dtype else None)
+    net = load_model(model, device, dtype)
     if size not in (None, net.resolution):
         raise CoModError(f"--size {size}: this model completes pictures of {net.resolution}x{net.resolution}.")
     return Network(net, raw)

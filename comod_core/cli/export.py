@@ -35,7 +35,7 @@ def export(
     from ..exporting import export_onnx, export_torch
     from ..loading import load_model
 
-    net = load_model(model)
+    net = load_model(model, dtype="float32")
     folder.mkdir(parents=True, exist_ok=True)
     stem, console = folder / net.info.name, out()
     for wanted, write in ((onnx, export_onnx), (torch, export_torch)):

@@ -20,13 +20,12 @@ StoredOne = Annotated[str | None, typer.Option("--stored", metavar="INSTANCES:NU
 
 def generator(model: str, device: str | None, dtype: str | None):
     """The BigGAN or StyleGAN2 of a name or file, on its device. Raises CoModError for another network."""
-    import torch
 
     from ..instances.generation import check_generator
     from ..loading import load_model
     from .runs import best_device
 
-    net = load_model(model, best_device(device), getattr(torch, dtype) if dtype else None)
+    net = load_model(model, best_device(device), dtype)
     check_generator(net)
     return net
 

@@ -46,8 +46,9 @@ NoiseMode = Annotated[Literal["const", "random", "none"], _option("Noise: the mo
 Dropout = Annotated[bool, _option("Seeded dropout of the code; as published it is on.", SAMPLING)]
 Device = Annotated[str | None, _option("cpu, cuda, cuda:1, mps; by itself the best there is.", MODEL,
                                        envvar="COMOD_DEVICE")]
-DType = Annotated[Literal["float32", "float16", "bfloat16"] | None, _option(
-    "Number format; by itself as in the model's file, or bfloat16 where a CPU is faster in it.", MODEL)]
+DType = Annotated[Literal["float32", "float16", "bfloat16", "mixed"] | None, _option(
+    "Number format; by itself as in the model's file, or bfloat16 where a CPU is faster in it. mixed, for GPUs: "
+    "float16 for the highest resolutions.", MODEL)]
 
 Strategy = Annotated[Literal["auto", "crop", "whole", "original"], _option(
     "crop: a box around each hole. whole: the whole picture at once. original: the picture has the model's size. "

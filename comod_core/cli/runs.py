@@ -79,7 +79,7 @@ class Run:
         """Do everything that is not done yet. Raises CoModError for what would fail for every picture."""
         sources = self.sources()
         with library_log():
-            net = load_model(model, best_device(device), getattr(torch, dtype) if dtype else None)
+            net = load_model(model, best_device(device), dtype)
         self.check(net)
         self.results.folder.mkdir(parents=True, exist_ok=True)
         journal, failures = Journal(self.results.folder), Failures(self.results.folder)

@@ -216,8 +216,8 @@ class BigGANGenerator(nn.Module):
 
     def _condition(self, feature: Tensor | None, label: Tensor | None, z: Tensor) -> list[Tensor]:
         """The condition's parts: embedded class, embedded feature."""
-        feature = check_rows("feature", feature, len(z), self.feature_size)
-        label = check_rows("label", label, len(z), self.label_size)
+        feature = check_rows("feature", feature, z.shape[0], self.feature_size)
+        label = check_rows("label", label, z.shape[0], self.label_size)
         pairs = ((self.embed, label), (self.feature, feature))
         return [layer(value.to(layer.weight.dtype)) for layer, value in pairs if layer is not None]
 

@@ -26,7 +26,7 @@ def check_rows(name: str, value: Tensor | None, count: int | None, width: int) -
     rows = "N" if count is None else count
     if value is None:
         raise CoModError(f"{name} is missing; this network takes [{rows},{width}].")
-    if value.ndim != 2 or value.shape[1] != width or (count is not None and len(value) not in (1, count)):
+    if value.ndim != 2 or value.shape[1] != width or (count is not None and value.shape[0] not in (1, count)):
         raise CoModError(f"{name} has shape {list(value.shape)}; this network takes [{rows},{width}].")
     return value if count is None else value.expand(count, -1)
 

@@ -177,8 +177,8 @@ class StyleGAN2Generator(nn.Module):
         Raises CoModError for wrong shapes, and for a condition that is missing or superfluous.
         """
         z = check_rows("z", z, None, self.z_dim)
-        label = check_rows("label", label, len(z), self.label_size)
-        feature = check_rows("feature", feature, len(z), self.feature_size)
+        label = check_rows("label", label, z.shape[0], self.label_size)
+        feature = check_rows("feature", feature, z.shape[0], self.feature_size)
         z, label, feature = (None if x is None else x.to(self.w_avg.dtype) for x in (z, label, feature))
         return self.mapping(z, label, feature)[:, None].expand(-1, self.num_layers, -1)
 
