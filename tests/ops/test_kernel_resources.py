@@ -47,3 +47,11 @@ def test_the_whole_table_is_what_compiling_gives():
     for case, row in TABLE["rows"].items():
         found = compiled("--only", case)
         assert found == row or triton.__version__ != TABLE["triton"], case
+
+
+def test_the_page_on_gpus_has_the_tables_that_were_counted_and_measured(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "docs"))
+    import make_gpu
+
+    text = make_gpu.PAGE.read_text(encoding="utf-8")
+    assert make_gpu.filled(text) == text, "run python docs/make_gpu.py"
