@@ -11,7 +11,7 @@ from PIL import Image
 
 from comod_core.checkpoints.store import save_networks
 from comod_core.cli import main
-from comod_core.conditions import from_drawing
+from comod_core.conditions import from_drawing, from_photo
 from comod_core.images import open_picture
 from comod_core.labels import AVATAR_PARTS
 from comod_core.networks import CoModConfig, CoModGenerator
@@ -154,6 +154,28 @@ def test_lines_of_an_example_can_be_changed(page, tmp_path):
     page.get_by_role("button", name="Eraser", exact=True).click()
     after(page, lambda: stroke(page, [(0.2, 0.5), (0.8, 0.5)]))
     page.get_by_role("button", name="Brush", exact=True).click()
+
+
+def test_the_built_in_model_gives_six_avatars_that_follow_the_drawing(page, tmp_path):
+    """In each picture there is an edge where a line was drawn, and seldom elsewhere; the six differ."""
+    page.click("#sketch .clear")
+    page.wait_for_function("() => !document.querySelector('#translate-gallery button img')")
+    choose(page, "avatars-edges-64", "avatars-edges-64: 64x64")
+    for line in FACE:
+        after(page, lambda line=line: stroke(page, line))
+    drawn = from_drawing(open_picture(download(page, "#translate-drawing", tmp_path)).image).fit(64, 1)[0, 0] < 0
+    pictures = []
+    for seed in range(6):
+        page.locator("#translate-gallery button").nth(seed).click()
+        page.wait_for_selector(f"#translate-large:has-text('Seed {seed}')")
+        pictures.append(open_picture(download(page, "#translate-download", tmp_path)).image)
+    edges = from_photo(torch.cat(pictures), "soft", 64).lines
+    near = torch.nn.functional.max_pool2d(edges, 3, 1, 1)[:, 0] > 0.5
+    far = torch.nn.functional.max_pool2d(drawn.float()[None, None], 7, 1, 3)[0, 0] == 0
+    for picture in near:
+        assert picture[drawn].float().mean() > 0.85 and picture[far].float().mean() < 0.4
+    distances = [(a - b).abs().mean() for i, a in enumerate(pictures) for b in pictures[:i]]
+    assert min(distances) > 0.08
 
 
 def test_parts_are_painted_with_a_palette_and_filled(page, files, tmp_path):
