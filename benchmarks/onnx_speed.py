@@ -14,6 +14,7 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -23,9 +24,10 @@ sys.path.insert(0, str(ROOT))
 
 import onnxruntime  # noqa: E402
 
-from comod_core.exporting import export_onnx, graphs_of  # noqa: E402
+from comod_core.exporting import Graph, export_onnx, graphs_of  # noqa: E402
 from comod_core.files import atomic_write  # noqa: E402
 from comod_core.loading import load_model  # noqa: E402
+from comod_core.networks import CoModGenerator, Encoding  # noqa: E402
 
 
 @torch.inference_mode()
@@ -45,7 +47,7 @@ def measure(name: str, runs: int, folder: Path) -> dict[str, dict]:
             given = {key: value.numpy() for key, value in zip(graph.inputs, values, strict=True) if key in names}
             times: dict[str, list[float]] = {"PyTorch (ms)": [], "ONNX Runtime (ms)": []}
             for turn in range(runs + 1):
-                for way, run in (("PyTorch (ms)", lambda graph=graph, values=values: graph(*values)),
+                for way, run in (("PyTorch (ms)", as_the_doors_do(net, graph, values)),
                                  ("ONNX Runtime (ms)", lambda session=session, given=given: session.run(None, given))):
                     start = time.perf_counter()
                     run()
@@ -55,6 +57,17 @@ def measure(name: str, runs: int, folder: Path) -> dict[str, dict]:
             rows[f"{net.info.name}, {graph.name}, {count}"] = row
             print(net.info.name, graph.name, count, row, flush=True)
     return rows
+
+
+def as_the_doors_do(net: torch.nn.Module, graph: Graph, values: list[torch.Tensor]) -> Callable[[], object]:
+    """The same work through the network's own function, which has a fast form."""
+    if not (isinstance(net, CoModGenerator) and graph.name == "decode"):
+        return lambda: graph(*values)
+    given = dict(zip(graph.inputs, values, strict=True))
+    skips = {int(name[5:]): part for name, part in given.items() if name.startswith("skip_")}
+    code = given["code"]
+    encoding = Encoding(code, code, skips, given["kept_image"], given["kept_mask"])
+    return lambda: net.decode(encoding, net.w_avg + given["psi"] * (net.map(given["z"]) - net.w_avg))
 
 
 def main() -> None:
