@@ -73,7 +73,6 @@ def truncate(style_map: Tensor, w_avg: Tensor, psi: float) -> Tensor:
     return style_map if psi == 1 else torch.lerp(w_avg.reshape(1, *style_map.shape[1:]), style_map, psi)
 
 
-@torch.no_grad()
 def expand(net, style: Style) -> list[Tensor]:
     """The levels of a style: of maps [N,C,s,s] their resized copies, each made on its own; of levels themselves."""
     if not isinstance(style, Tensor):

@@ -205,7 +205,7 @@ class BigGANGenerator(nn.Module):
         z = check_rows("z", z, None, self.z_dim) * psi
         chunks = z.to(self.linear.weight.dtype).split(self.chunk, dim=1)
         condition = self._condition(feature, label, z)
-        if fast := fast_form(self, FastBigGAN):
+        if fast := fast_form(self, FastBigGAN, z, *condition):
             return fast.decode(chunks, condition)
         x = self.linear(chunks[0]).unflatten(1, (-1, 4, 4)).contiguous(memory_format=torch.channels_last)
         for block, chunk in zip(self.blocks, chunks[1:], strict=True):

@@ -246,7 +246,7 @@ class CoModGenerator(nn.Module):
             known = 1 - mask.to(dtype)
             kept = torch.where(known > 0, image * known, 0)
             x = torch.cat([(known - 0.5).expand(kept.shape[0], -1, -1, -1), kept], dim=1)
-        fast = fast_form(self, FastCoModGAN)
+        fast = fast_form(self, FastCoModGAN, image)
         raw, skips = (fast.encode if fast else self.encoder)(x.contiguous(memory_format=torch.channels_last))
         encoding = Encoding(raw, raw, skips, kept, None if known is None else 1 - known, config.dropout_rate)
         if not dropout or config.dropout_rate == 0:
@@ -268,7 +268,7 @@ class CoModGenerator(nn.Module):
             raise CoModError(f"decode: {len(encoding)} encodings and {len(w)} latents; give as many, or one of either.")
         count = max(len(encoding), len(w))
         noise, w = NoiseSource(noise_mode, count, generators), w.to(encoding.code.dtype)
-        if fast := fast_form(self, FastCoModGAN):
+        if fast := fast_form(self, FastCoModGAN, w, encoding.code, *encoding.skips.values()):
             return fast.decode(encoding, w, [noise(layer) for layer in self.synthesis.convolutions()])
         y = self.synthesis(encoding, w, noise)
         if encoding.mask is None:

@@ -192,7 +192,7 @@ class StyleGAN2Generator(nn.Module):
         if w.ndim != 3 or w.shape[1:] != (self.num_layers, self.w_dim):
             raise CoModError(f"decode: w has shape {list(w.shape)}; expected [N,{self.num_layers},{self.w_dim}].")
         noise = NoiseSource(noise_mode, len(w), generators)
-        if fast := fast_form(self, FastStyleGAN2):
+        if fast := fast_form(self, FastStyleGAN2, w):
             return fast.decode(w.to(self.w_avg.dtype), [noise(layer) for layer in self.synthesis.convolutions()])
         return self.synthesis(w.to(self.w_avg.dtype), noise)
 

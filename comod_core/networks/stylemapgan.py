@@ -187,7 +187,7 @@ class StyleMapGAN(nn.Module):
         if image.ndim != 4 or image.shape[1:] != (c, r, r):
             raise CoModError(f"encode: image has shape {list(image.shape)}; this network takes [N,{c},{r},{r}].")
         image = image.to(self.w_avg.dtype)
-        if fast := fast_form(self, FastStyleMapGAN):
+        if fast := fast_form(self, FastStyleMapGAN, image):
             return fast.encode(image)
         return self.encoder(image.contiguous(memory_format=torch.channels_last))
 
@@ -206,7 +206,7 @@ class StyleMapGAN(nn.Module):
         Raises CoModError for another shape.
         """
         self._check_map(style_map)
-        if fast := fast_form(self, FastStyleMapGAN):
+        if fast := fast_form(self, FastStyleMapGAN, style_map):
             return fast.expand(style_map)
         return self.decoder.expand(style_map.contiguous(memory_format=torch.channels_last))
 
@@ -214,7 +214,7 @@ class StyleMapGAN(nn.Module):
         """Style map [N,C,s,s], or the levels that `expand` made of it -> image [N,3,R,R], about [-1,1]."""
         if isinstance(style, Tensor):
             self._check_map(style)
-        if fast := fast_form(self, FastStyleMapGAN):
+        if fast := fast_form(self, FastStyleMapGAN, *([style] if isinstance(style, Tensor) else style)):
             return fast.decode(style if isinstance(style, Tensor) else list(style))
         return self.decoder(self.expand(style) if isinstance(style, Tensor) else style)
 

@@ -26,6 +26,7 @@ class Scratch:
 def empty(count: int, dtype: torch.dtype) -> Tensor:
     """`count` numbers, not set. Large blocks come from NumPy, which asks for huge pages where the system has them."""
     size = count * dtype.itemsize
-    if size < _HUGE:
-        return torch.empty(count, dtype=dtype)
-    return torch.from_numpy(np.empty(size, np.uint8)).view(dtype)
+    with torch.inference_mode(False):  # so that it can be written to in every mode
+        if size < _HUGE:
+            return torch.empty(count, dtype=dtype)
+        return torch.from_numpy(np.empty(size, np.uint8)).view(dtype)

@@ -192,7 +192,11 @@ def test_it_is_used_only_where_it_may_be():
     def used():
         return fast_form(net, FastCoModGAN) is not None
 
-    assert not used()                               # gradients could be wanted
+    assert used()
+    net.synthesis.requires_grad_(True)
+    assert not used()                               # gradients are wanted
+    net.requires_grad_(False)
+    assert fast_form(net, FastCoModGAN, torch.ones(1, requires_grad=True)) is None
     with torch.no_grad():
         assert used()
         net.train()

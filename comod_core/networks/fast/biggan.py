@@ -37,12 +37,11 @@ class FastBigGAN:
 
     def __init__(self, net, dtype: torch.dtype):
         self.net, self.dtype, self.scratch = net, dtype, Scratch(dtype)
-        with torch.inference_mode():
-            self.blocks = [_Block(block, size, dtype) for block, (_, _, size) in
-                           zip(net.blocks, net.config.plan, strict=True)]
-            scale = torch.rsqrt(net.norm.var.float() + net.norm.eps) * net.norm.gain.float()
-            self.last = scale, net.norm.bias.float() - net.norm.mean.float() * scale
-            self.to_rgb = Conv3(net.to_rgb.weight, net.to_rgb.bias, net.resolution, dtype)
+        self.blocks = [_Block(block, size, dtype) for block, (_, _, size) in
+                       zip(net.blocks, net.config.plan, strict=True)]
+        scale = torch.rsqrt(net.norm.var.float() + net.norm.eps) * net.norm.gain.float()
+        self.last = scale, net.norm.bias.float() - net.norm.mean.float() * scale
+        self.to_rgb = Conv3(net.to_rgb.weight, net.to_rgb.bias, net.resolution, dtype)
 
     def decode(self, chunks: list[Tensor], condition: list[Tensor]) -> Tensor:
         """chunks of z [N,Z] each and parts of the condition [N,D] -> [N,3,R,R]."""

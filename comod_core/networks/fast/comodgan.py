@@ -179,10 +179,9 @@ class FastCoModGAN:
 
     def __init__(self, net, dtype: torch.dtype):
         self.scratch = Scratch(dtype)
-        with torch.inference_mode():
-            self.encoder = FastEncoder(net.encoder, dtype, self.scratch)
-            hand_back(list(net.parameters()))  # before the other half, so that both halves are never here twice
-            self.decoder = FastDecoder(net.synthesis, dtype, self.scratch)
+        self.encoder = FastEncoder(net.encoder, dtype, self.scratch)
+        hand_back(list(net.parameters()))  # before the other half, so that both halves are never here twice
+        self.decoder = FastDecoder(net.synthesis, dtype, self.scratch)
 
     def encode(self, x: Tensor) -> tuple[Tensor, dict[int, Tensor]]:
         """x [N,C,R,R] -> the global codes [N,D] and skips {res: [N,C,res,res]}."""

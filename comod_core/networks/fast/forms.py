@@ -17,16 +17,22 @@ _allowed: ContextVar[bool] = ContextVar("comod_fast", default=True)
 _forms: weakref.WeakKeyDictionary[nn.Module, tuple[tuple, Any]] = weakref.WeakKeyDictionary()
 
 
-def fast_form(net: nn.Module, build: Callable[[nn.Module, torch.dtype], Any]) -> Any | None:
-    """The fast form of a network, made by build(net, dtype) when there is none of its present weights; None where the
-    network itself has to run: on a GPU, in training, with gradients, under autocast, while it is traced or compiled.
+def fast_form(net: nn.Module, build: Callable[[nn.Module, torch.dtype], Any], *inputs: Tensor) -> Any | None:
+    """The fast form of a network, made by build(net, dtype) when there is none of its present weights.
+
+    None where the network itself has to run: on a GPU, in training, where a weight or one of `inputs` wants its
+    gradient, where hooks wait for a module's call, under autocast, while it is traced or compiled.
 
     dtype is that of the weights, or `net.inference_dtype` where the network has that attribute and it is not None.
     """
     if torch.compiler.is_compiling():
         return None
     weight = next(net.parameters())
-    if not _allowed.get() or torch.is_grad_enabled() or net.training or weight.device.type != "cpu" or _traced():
+    if not _allowed.get() or net.training or weight.device.type != "cpu" or _traced():
+        return None
+    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (*inputs, *net.parameters())):
+        return None
+    if any(module._forward_hooks or module._forward_pre_hooks for module in net.modules()):
         return None
     dtype = getattr(net, "inference_dtype", None) or weight.dtype
     if dtype not in _DTYPES or weight.dtype not in _DTYPES:
@@ -35,7 +41,8 @@ def fast_form(net: nn.Module, build: Callable[[nn.Module, torch.dtype], Any]) ->
     held = _forms.get(net)
     if held is None or held[0] != key:
         _forms.pop(net, None)  # what it holds is freed before its successor is made
-        held = _forms[net] = (key, build(net, dtype))
+        with torch.inference_mode(False), torch.no_grad():  # what is made here serves in every mode
+            held = _forms[net] = (key, build(net, dtype))
         hand_back(list(net.parameters()))
     return held[1]
 

@@ -12,8 +12,7 @@ class FastStyleGAN2(FastDecoder):
     """The fast form of a `StyleGAN2Generator`'s synthesis, one sample at a time."""
 
     def __init__(self, net, dtype: torch.dtype):
-        with torch.inference_mode():
-            super().__init__(net.synthesis, dtype, Scratch(dtype))
+        super().__init__(net.synthesis, dtype, Scratch(dtype))
         self.clamp = net.config.clamp
 
     def _style(self, w: Tensor, code: None, layer: int) -> Tensor:

@@ -52,15 +52,14 @@ class FastStyleMapGAN:
     def __init__(self, net, dtype: torch.dtype):
         self.net, self.dtype, self.scratch = net, dtype, Scratch(dtype)
         decoder, config = net.decoder, net.config
-        with torch.inference_mode():
-            self.sizes = [config.style_size] * 2 + [size for level in config.levels for size in (level // 2, level)]
-            self.resizer = [_conv(layer, size, dtype) for layer, size in zip(decoder.resizer, self.sizes, strict=True)]
-            self.first = _Spatial(decoder.conv, config.style_size, dtype)
-            self.blocks = [(_Spatial(block.conv0, size // 2, dtype), _Spatial(block.conv1, size, dtype),
-                            Conv1(block.skip.weight.detach() * block.skip.scale, None, dtype))
-                           for block, size in zip(decoder.blocks, config.levels, strict=True)]
-            self.to_rgb = _Spatial(decoder.to_rgb, config.resolution, dtype)
-            self._prepare_encoder(net.encoder)
+        self.sizes = [config.style_size] * 2 + [size for level in config.levels for size in (level // 2, level)]
+        self.resizer = [_conv(layer, size, dtype) for layer, size in zip(decoder.resizer, self.sizes, strict=True)]
+        self.first = _Spatial(decoder.conv, config.style_size, dtype)
+        self.blocks = [(_Spatial(block.conv0, size // 2, dtype), _Spatial(block.conv1, size, dtype),
+                        Conv1(block.skip.weight.detach() * block.skip.scale, None, dtype))
+                       for block, size in zip(decoder.blocks, config.levels, strict=True)]
+        self.to_rgb = _Spatial(decoder.to_rgb, config.resolution, dtype)
+        self._prepare_encoder(net.encoder)
 
     def _prepare_encoder(self, encoder) -> None:
         levels = list(reversed(self.net.config.levels))
