@@ -30,7 +30,7 @@ from torch import Tensor
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from comod_core import editing, load_model, masks, stylemaps  # noqa: E402
+from comod_core import editing, load_model, masks, photos, stylemaps  # noqa: E402
 from comod_core.checkpoints.store import read_header  # noqa: E402
 from comod_core.files import atomic_write  # noqa: E402
 from comod_core.loading import find_model  # noqa: E402
@@ -97,15 +97,14 @@ class StyleMaps:
 
 
 class Doors(StyleMaps):
-    """What every door gives: the same, blended back into the untouched picture (`editing.blend`)."""
+    """What every door gives: the same, blended back into the untouched picture, as `editing.blend` does."""
 
     def __init__(self, net):
         super().__init__(net)
         self.name = f"{MODEL}, blended back"
 
     def edit(self, a: Tensor, b: Tensor, mask: Tensor) -> Tensor:
-        rows = zip(a.split(1), b.split(1), mask.split(1), strict=True)
-        return torch.cat([editing.blend(self.net, *row).image for row in rows])
+        return photos.blend_back(photos.prepare(self.net, a), super().edit(a, b, mask), mask)
 
 
 class CopyPaste:
@@ -177,9 +176,10 @@ class Scores:
 
     def samples(self, net) -> dict[str, float]:
         """FD-Lite0 of as many random pictures."""
-        seeds = range(len(self.real))
-        return {f"psi {psi}": self.fd(torch.cat([net.decode(stylemaps.sample(net, [seed], psi)) for seed in seeds]))
-                for psi in (0.7, 1.0)}
+        found = {}
+        for psi in (0.7, 1.0):
+            found[f"psi {psi}"] = self.fd(batched(net.decode, stylemaps.sample(net, range(len(self.real)), psi)))
+        return found
 
 
 def mse(a: Tensor, b: Tensor, mask: Tensor | None = None) -> float:
@@ -242,7 +242,8 @@ def card(record: dict) -> str:
              "them and draws random ones. It is there to try everything and knows nothing else.", "",
              f"- Data: {header['origin']}; {header['credits']}.",
              f"- Licence of the weights: {header['licence']}.",
-             f"- Training: {int(header['steps']):,} steps; [docs/training.md](../training.md) tells how.",
+             f"- Training: {int(header['steps']):,} steps; mapping {header['mapping']}; "
+             "[docs/training.md](../training.md) tells how.",
              f"- File: SHA-256 `{record['sha256']}`, {record['bytes'] / 1e6:.1f} MB, "
              f"{record['parameters'] / 1e6:.1f} M parameters without the discriminator.",
              f"- Measured on {count} held-out drawings with `python benchmarks/stylemap.py --data HELDOUT --count "
@@ -295,7 +296,7 @@ def main() -> None:
         return
     record = {"model": MODEL, "sha256": net.info.sha256, "bytes": file.stat().st_size, "vector model": VECTOR,
               "parameters": sum(p.numel() for p in net.parameters()), "count": len(pairs.source),
-              "header": {key: read_header(file)[key] for key in ("origin", "credits", "licence", "steps")},
+              "header": {key: read_header(file)[key] for key in ("origin", "credits", "licence", "steps", "mapping")},
               "machine": f"{os.cpu_count()} cores, {platform.machine()} {platform.system()}, torch {torch.__version__}",
               "threads": torch.get_num_threads(), "results": run(net, pairs)}
     with atomic_write(Path(__file__).with_suffix(".json"), "w") as out:
