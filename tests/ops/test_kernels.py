@@ -106,8 +106,8 @@ def block(x, weight, style, noise, bias):
 
 def inputs():
     torch.manual_seed(0)
-    return (torch.randn(2, 4, 6, 6), torch.randn(4, 4, 3, 3), torch.randn(2, 4), torch.randn(1, 1, 12, 12),
-            torch.randn(4))
+    return (torch.randn(2, 5, 6, 6), torch.randn(5, 5, 3, 3), torch.randn(2, 5), torch.randn(1, 1, 12, 12),
+            torch.randn(5))
 
 
 def test_ops_with_kernels_are_the_ops_without(monkeypatch):
