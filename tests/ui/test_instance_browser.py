@@ -55,6 +55,8 @@ def page(browser, app_url, files):
         (app_url, app_url.replace("http", "ws"), "data:", "blob:")) else None)
     page.goto(app_url, wait_until="domcontentloaded")
     page.get_by_role("tab", name="Instances").click()
+    wait_for_status(page, "avatars-instance-64: 64x64, takes an instance of lite0")
+    choose(page, "model_name", "a-instance.safetensors")
     wait_for_status(page, "a-instance: 16x16, takes an instance of lite0")
     yield page
     page.close()
