@@ -176,7 +176,7 @@ def card(record: dict) -> str:
              f"six samples of seeds 0 to 5. The first eight rows are of the styles {record['styles']}, the others of "
              f"styles that were not trained on: {record['others']}.", "",
              "Generates drawn avatar portraits of 64x64 pixels from an instance (IC-GAN with StyleGAN2). It is there "
-             "to try everything, knows nothing but its four styles, and was trained far too shortly: faces are smeared, "
+             "to try everything, knows only its four styles, and was trained far too shortly: faces are smeared, "
              f"and of held-out instances {heldout['same style']:.0%} of the samples have the style "
              f"({swapped['same style']:.0%} by chance) and few the colours.", "",
              f"- Data: {header['origin']}; {header['credits']}.",
