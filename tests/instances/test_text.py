@@ -48,13 +48,13 @@ def test_similarity_rises_and_the_best_never_falls(net, clip):
     found = [state.similarity for state in states]
     assert found == sorted(found) and found[-1] > found[0] + 0.05 and states[-1].before == found[0]
     first, last = states[0], states[-1]
-    assert torch.equal(first.image, next(generate(net, 3, feature())).image)
+    torch.testing.assert_close(first.image, next(generate(net, 3, feature())).image, atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(last.z.norm(), first.z.norm())
     torch.testing.assert_close(last.feature.norm(), torch.tensor(1.0))
     again = net.generate(last.z, last.feature).clamp(-1, 1)
-    torch.testing.assert_close(again, last.image)
+    torch.testing.assert_close(again, last.image, atol=1e-4, rtol=1e-4)
     similar = clip.images(torch.nn.functional.interpolate(again, (SIZE, SIZE), mode="bicubic", antialias=True))
-    assert float((similar @ clip.text("a red hat").T)[0, 0]) == pytest.approx(last.similarity, abs=1e-5)
+    assert float((similar @ clip.text("a red hat").T)[0, 0]) == pytest.approx(last.similarity, abs=1e-4)
 
 
 def test_another_text_gives_another_picture_and_the_same_text_the_same(clip):
@@ -74,7 +74,8 @@ def test_plain_networks_and_classes(clip):
     assert plain.feature is None and plain.z.shape == (1, 8)
     classes = biggan(label_size=7)
     ends = [list(guide(classes, clip, "hat", 1, feature(), label, steps=2))[0].image for label in (2, 5)]
-    assert torch.equal(ends[0], next(generate(classes, 1, feature(), 2)).image) and not torch.equal(*ends)
+    torch.testing.assert_close(ends[0], next(generate(classes, 1, feature(), 2)).image, atol=1e-4, rtol=1e-4)
+    assert not torch.allclose(*ends)
 
 
 def test_the_clip_sees_the_whole_picture_and_views(clip):
