@@ -159,9 +159,10 @@ def test_many_specks_share_few_boxes():
 def test_original_is_the_networks_own_output(real):
     image, mask = gradient(16, 16), masks.free_form(16, 5, (0.2, 0.6), brush_width=(2, 4))
     result = one(real, image, mask, [7], size_strategy="original", feather=0, color_match=False)
-    encoding = real.encode(image, mask, generators=latents.generators([7], "dropout"))
-    direct = real.decode(encoding, latents.sample(real, [7])).clamp(-1, 1)
-    assert torch.equal(result, direct.detach())
+    with torch.no_grad():       # what gradients are asked of is computed by the plain networks, which round differently
+        encoding = real.encode(image, mask, generators=latents.generators([7], "dropout"))
+        direct = real.decode(encoding, latents.sample(real, [7])).clamp(-1, 1)
+    assert torch.equal(result, direct)
     with pytest.raises(CoModError, match="16x16, this one is 20x16"):
         complete(real, gradient(16, 20), hole(16, 20, (2, 2, 6, 6)), [1], size_strategy="original")
 
