@@ -40,6 +40,7 @@ def measure(name: str, runs: int, folder: Path) -> dict[str, dict]:
     for graph, path in zip(graphs, paths, strict=True):
         settings = onnxruntime.SessionOptions()
         settings.intra_op_num_threads = torch.get_num_threads()
+        settings.add_session_config_entry("session.intra_op.allow_spinning", "0")   # else they take PyTorch's cores
         session = onnxruntime.InferenceSession(str(path), settings, providers=["CPUExecutionProvider"])
         names = {one.name for one in session.get_inputs()}
         for count in (1, 4):
