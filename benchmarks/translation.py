@@ -143,7 +143,7 @@ def contact_sheet(networks: dict, kind: str, heldout: Path, path: Path) -> None:
     """The first six held-out conditions, and some by hand: condition, six seeds, and two of a baseline."""
     condition, rows = conditions_of(kind, load_labels(heldout)[0][:6]), []
     given = [condition[i] for i in range(len(condition))]
-    for file in sorted((ROOT / "example_pictures" / HANDMADE[kind]).glob("*.png")):
+    for file in sorted((ROOT / "example_conditions" / HANDMADE[kind]).glob("*.png")):
         image = open_picture(file).image
         given.append(from_drawing(image) if kind == "edges" else from_labels(from_palette(image, AVATAR_PARTS),
                                                                              AVATAR_PARTS))

@@ -1,4 +1,4 @@
-"""Write example_pictures/drawings and example_pictures/label_maps: `python docs/make_drawings.py`.
+"""Write example_conditions/drawings and example_conditions/label_maps: `python docs/make_drawings.py`.
 
 Strokes as a hand with a mouse makes them: few, unsteady, not quite closed. Coordinates are those of a sheet of 64x64,
 in which the avatars' faces lie in the middle.
@@ -98,9 +98,9 @@ def label_map(polygons: list) -> Image.Image:
 def main() -> None:
     for folder, pictures in (("drawings", {name: drawing(strokes) for name, strokes in DRAWINGS.items()}),
                              ("label_maps", {name: label_map(polygons) for name, polygons in MAPS.items()})):
-        (ROOT / "example_pictures" / folder).mkdir(exist_ok=True)
+        (ROOT / "example_conditions" / folder).mkdir(parents=True, exist_ok=True)
         for name, picture in pictures.items():
-            picture.save(ROOT / "example_pictures" / folder / f"{name}.png", optimize=True)
+            picture.save(ROOT / "example_conditions" / folder / f"{name}.png", optimize=True)
 
 
 if __name__ == "__main__":

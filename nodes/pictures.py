@@ -13,8 +13,8 @@ from .host import host
 
 CATEGORY = "CoMod/picture"
 PREVIEW_SIDE = 256
-CONDITIONS = ("drawings", "label_maps")
-EXAMPLES = Path(__file__).resolve().parent.parent / "example_pictures"
+ROOT = Path(__file__).resolve().parent.parent
+EXAMPLES, CONDITIONS = ROOT / "example_pictures", ROOT / "example_conditions"
 
 
 def example_names() -> list[str]:
@@ -24,7 +24,7 @@ def example_names() -> list[str]:
 
 def condition_names() -> list[str]:
     """Names of the shipped drawings and label maps, to translate: FOLDER/NAME, without a hole."""
-    return sorted(f"{folder}/{path.stem}" for folder in CONDITIONS for path in (EXAMPLES / folder).glob("*.png"))
+    return sorted(f"{path.parent.name}/{path.stem}" for path in CONDITIONS.glob("*/*.png"))
 
 
 def _mask_path(name: str) -> Path:
@@ -71,8 +71,9 @@ class ExamplePicture(io.ComfyNode):
         names = [*example_names(), *condition_names()]
         if name not in names:
             raise CoModError(f"CoMod Example Picture: there is no example '{name}'. Choose one of: {', '.join(names)}.")
-        picture = _pixels(EXAMPLES / f"{name}.png", "RGB")
-        mask = _pixels(_mask_path(name), "L") if name in example_names() else torch.zeros_like(picture[..., 0])
+        whole = name in condition_names()
+        picture = _pixels((CONDITIONS if whole else EXAMPLES) / f"{name}.png", "RGB")
+        mask = torch.zeros_like(picture[..., 0]) if whole else _pixels(_mask_path(name), "L")
         return io.NodeOutput(picture, mask, ui=host.preview(_with_hole_shown(picture, mask), cls))
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import comod_core
+from comod_core.cli import main
 
 ROOT = Path(__file__).resolve().parent.parent
 # Modules of a distribution whose name they do not have, and modules that only the surroundings can bring.
@@ -98,7 +99,18 @@ def test_smoke_completes_the_examples(checkout):
     assert done.returncode == 0, done.stderr
     examples = checkout / "example_pictures"
     assert calls[1].startswith(f"-m comod_core complete {examples} --mask {examples} ")
-    assert f"--out {checkout / 'out'}" in calls[1] and "--sheet" in calls[1]
+    assert calls[1].endswith(f"--out {checkout / 'out'}") and "--sheet" in calls[1]
+    drawings = checkout / "example_conditions" / "drawings"
+    assert calls[2].startswith(f"-m comod_core translate {drawings} ") and len(calls) == 3
+
+
+def test_every_shipped_example_can_be_used(tmp_path):
+    """What `demo --smoke` runs, with one seed: each picture has its hole, each drawing is translated."""
+    examples, conditions = ROOT / "example_pictures", ROOT / "example_conditions"
+    assert main(["complete", str(examples), "--mask", str(examples), "--out", str(tmp_path / "out")]) == 0
+    assert main(["translate", str(conditions / "drawings"), "--out", str(tmp_path / "drawn")]) == 0
+    assert len(list((tmp_path / "out").glob("*.png"))) == 3
+    assert len(list((tmp_path / "drawn").glob("*.png"))) == len(list((conditions / "drawings").glob("*.png"))) > 0
 
 
 def test_no_argument_installs_nothing(tmp_path):
