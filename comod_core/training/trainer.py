@@ -6,8 +6,9 @@ import errno
 import json
 import logging
 import pickle
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,6 +21,7 @@ from ..networks.biggan import settle_spectral_norm
 from ..networks.layers import ResidualDown
 from .augment import Augment
 from .data import Pictures
+from .losses import r1_penalty
 from .place import Place
 
 log = logging.getLogger("comod")
@@ -105,6 +107,38 @@ class Trainer:
         self.discriminator.requires_grad_(on)
         for module in self._frozen:
             module.requires_grad_(False)
+
+    def update(self, optimizer: torch.optim.Optimizer, parts: Sequence[Any],
+               losses_of: Callable[[Any], tuple[Tensor, dict[str, Tensor]]]) -> dict[str, Tensor]:
+        """One step by the mean loss of the parts of a batch. losses_of(part): the loss, and what to report by name.
+
+        Returns the means of what is reported.
+        """
+        totals: dict[str, Tensor] = {}
+        for part in parts:
+            with self.place.autocast():
+                loss, losses = losses_of(part)
+            self.place.backward(loss / len(parts))
+            for name, value in losses.items():
+                totals[name] = totals.get(name, 0.0) + value.detach() / len(parts)
+        self.descend(optimizer)
+        return totals
+
+    def penalise(self, parts: Sequence[Any],
+                 scored: Callable[[Any], tuple[Callable[[Tensor], Tensor], Tensor]]) -> dict[str, Tensor]:
+        """The lazy R1 step of the discriminator, in its turn. scored(part): the function of scores, and real pictures.
+
+        Returns {"R1": mean penalty}, or nothing where it is not its turn.
+        """
+        config, total = self.config, 0.0
+        if not config.r1_gamma or self.step % config.r1_interval:
+            return {}
+        for part in parts:
+            penalty = r1_penalty(*scored(part)) / len(parts)
+            self.place.backward(penalty * (config.r1_gamma / 2 * config.r1_interval))
+            total = total + penalty.detach()
+        self.descend(self.d_optimizer)
+        return {"R1": total}
 
     def descend(self, optimizer: torch.optim.Optimizer) -> None:
         """Take one step by the gradients averaged over the processes, and clear them."""

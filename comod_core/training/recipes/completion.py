@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from ..config import TrainConfig
 from ..grids import completion_grid
 from ..heldout import FIXED, GRID_ROWS, GRID_SEEDS, HeldOut, to_bytes
 from ..holes import HoleSource
-from ..losses import best_of, discriminator_loss, generator_loss, hole_l1, r1_penalty
+from ..losses import best_of, discriminator_loss, generator_loss, hole_l1
 from ..perceptual import PerceptualDistance
 from ..presets import NARROW, augmentation
 from ..trainer import Trainer
@@ -148,50 +148,36 @@ class Completion(Recipe):
 
     # ---- updates ------------------------------------------------------------------------------
     def _update_discriminator(self, trainer: Trainer, parts: Sequence[Part]) -> dict[str, Tensor]:
-        config, d, change = self.config, trainer.discriminator, trainer.augment
+        d, change = trainer.discriminator, trainer.augment
         trainer.wake_discriminator(True)
-        total = 0.0
-        for part in parts:
-            with trainer.place.autocast():
-                with torch.set_grad_enabled(len(parts) == 1):        # a single part keeps its graph for the generator
-                    self._generate(trainer, part)
-                reals = d(*change(part.real, part.mask, part.seeds, 0))
-                fakes = d(*change(part.fake.detach(), part.holes, part.seeds, 1))
-                loss = discriminator_loss(reals, fakes) / len(parts)
-            trainer.place.backward(loss)
-            change.watch(reals)
-            total = total + loss.detach()
-        trainer.descend(trainer.d_optimizer)
-        losses = {"D": total}
-        if trainer.step % config.r1_interval == 0:
-            losses["R1"] = self._penalise(trainer, parts)
-        return losses
 
-    def _penalise(self, trainer: Trainer, parts: Sequence[Part]) -> Tensor:
-        config, d, total = self.config, trainer.discriminator, 0.0
-        for part in parts:
-            real, mask = trainer.augment(part.real, part.mask, part.seeds, 2)
-            penalty = r1_penalty(lambda x, mask=mask: d(x, mask), real) / len(parts)
-            trainer.place.backward(penalty * (config.r1_gamma / 2 * config.r1_interval))
-            total = total + penalty.detach()
-        trainer.descend(trainer.d_optimizer)
-        return total
+        def loss(part: Part) -> tuple[Tensor, dict[str, Tensor]]:
+            with torch.set_grad_enabled(len(parts) == 1):        # a single part keeps its graph for the generator
+                self._generate(trainer, part)
+            reals = d(*change(part.real, part.mask, part.seeds, 0))
+            fakes = d(*change(part.fake.detach(), part.holes, part.seeds, 1))
+            change.watch(reals)
+            value = discriminator_loss(reals, fakes)
+            return value, {"D": value}
+
+        def scored(part: Part) -> tuple[Callable[[Tensor], Tensor], Tensor]:
+            real, mask = change(part.real, part.mask, part.seeds, 2)
+            return lambda x: d(x, mask), real
+
+        return trainer.update(trainer.d_optimizer, parts, loss) | trainer.penalise(parts, scored)
 
     def _update_generator(self, trainer: Trainer, parts: Sequence[Part], alone: bool) -> dict[str, Tensor]:
         trainer.wake_discriminator(False)
-        totals: dict[str, Tensor] = {}
         area = trainer.place.mean(sum(part.holes.sum() for part in parts) / sum(len(part.holes) for part in parts))
-        for part in parts:
-            with trainer.place.autocast():
-                if part.fake is None or not part.fake.requires_grad:
-                    self._generate(trainer, part)
-                loss, losses = self._generator_loss(trainer, part, area, alone)
-            trainer.place.backward(loss / len(parts))
+
+        def loss(part: Part) -> tuple[Tensor, dict[str, Tensor]]:
+            if part.fake is None or not part.fake.requires_grad:
+                self._generate(trainer, part)
+            found = self._generator_loss(trainer, part, area, alone)
             part.fake = None
-            for name, value in losses.items():
-                totals[name] = totals.get(name, 0.0) + value.detach() / len(parts)
-        trainer.descend(trainer.g_optimizer)
-        return totals
+            return found
+
+        return trainer.update(trainer.g_optimizer, parts, loss)
 
     def _generator_loss(self, trainer: Trainer, part: Part, area: Tensor,
                         alone: bool) -> tuple[Tensor, dict[str, Tensor]]:

@@ -19,7 +19,7 @@ from ...networks.stylegan2 import StyleGAN2Config, StyleGAN2Discriminator, Style
 from ..config import TrainConfig
 from ..grids import instance_grid, instance_samples
 from ..heldout import HeldOut
-from ..losses import discriminator_loss, generator_loss, r1_penalty
+from ..losses import discriminator_loss, generator_loss
 from ..neighbourhoods import SIDE, neighbourhoods, write_features
 from ..perceptual import PerceptualDistance
 from ..presets import augmentation
@@ -167,8 +167,8 @@ class Instance(Recipe):
             moment = trainer.step * config.critic_steps + turn
             parts = [self._part(trainer, moment, rows) for rows in trainer.place.parts(config.batch, config.accumulate)]
             losses = {} if alone else self._update_discriminator(trainer, parts)
-        if not alone and config.r1_gamma and trainer.step % config.r1_interval == 0:
-            losses["R1"] = self._penalise(trainer, parts)
+        if not alone:
+            losses |= self._penalise(trainer, parts)
         return losses | self._update_generator(trainer, parts, alone)
 
     def _part(self, trainer: Trainer, moment: int, rows: Sequence[int]) -> Part:
@@ -234,46 +234,38 @@ class Instance(Recipe):
     # ---- updates ------------------------------------------------------------------------------
     def _update_discriminator(self, trainer: Trainer, parts: Sequence[Part]) -> dict[str, Tensor]:
         trainer.wake_discriminator(True)
-        total = 0.0
-        for part in parts:
-            with trainer.place.autocast():
-                with torch.set_grad_enabled(len(parts) == 1):       # a single part keeps its graph for the generator
-                    self._generate(trainer, part)
-                reals = self._scores(trainer, part, part.real, 0)
-                fakes = self._scores(trainer, part, part.fake.detach(), 1)
-                loss = self.critic_loss(reals, fakes) / len(parts)
-            trainer.place.backward(loss)
-            trainer.augment.watch(reals)
-            total = total + loss.detach()
-        trainer.descend(trainer.d_optimizer)
-        return {"D": total}
 
-    def _penalise(self, trainer: Trainer, parts: Sequence[Part]) -> Tensor:
-        config, d, total = self.config, trainer.discriminator, 0.0
-        for part in parts:
+        def loss(part: Part) -> tuple[Tensor, dict[str, Tensor]]:
+            with torch.set_grad_enabled(len(parts) == 1):       # a single part keeps its graph for the generator
+                self._generate(trainer, part)
+            reals = self._scores(trainer, part, part.real, 0)
+            fakes = self._scores(trainer, part, part.fake.detach(), 1)
+            trainer.augment.watch(reals)
+            value = self.critic_loss(reals, fakes)
+            return value, {"D": value}
+
+        return trainer.update(trainer.d_optimizer, parts, loss)
+
+    def _penalise(self, trainer: Trainer, parts: Sequence[Part]) -> dict[str, Tensor]:
+        def scored(part: Part) -> tuple[Callable[[Tensor], Tensor], Tensor]:
             real, _ = trainer.augment(part.real, part.real[:, :0], part.seeds, 2)
-            penalty = r1_penalty(lambda x, part=part: d(x, part.feature, part.label), real) / len(parts)
-            trainer.place.backward(penalty * (config.r1_gamma / 2 * config.r1_interval))
-            total = total + penalty.detach()
-        trainer.descend(trainer.d_optimizer)
-        return total
+            return lambda x: trainer.discriminator(x, part.feature, part.label), real
+
+        return trainer.penalise(parts, scored)
 
     def _update_generator(self, trainer: Trainer, parts: Sequence[Part], alone: bool) -> dict[str, Tensor]:
         trainer.wake_discriminator(False)
-        totals: dict[str, Tensor] = {}
-        for part in parts:
-            with trainer.place.autocast():
-                if part.fake is None or not part.fake.requires_grad:
-                    self._generate(trainer, part)
-                losses = {} if alone else {"G": self.maker_loss(self._scores(trainer, part, part.fake, 3))}
-                if self.perceptual is not None:
-                    losses["pull"] = pull(part.fake, part.near, self.perceptual)
-                loss = losses.get("G", 0.0) + self.config.pull_weight * losses.get("pull", 0.0)
-            trainer.place.backward(loss / len(parts))
+
+        def loss(part: Part) -> tuple[Tensor, dict[str, Tensor]]:
+            if part.fake is None or not part.fake.requires_grad:
+                self._generate(trainer, part)
+            losses = {} if alone else {"G": self.maker_loss(self._scores(trainer, part, part.fake, 3))}
+            if self.perceptual is not None:
+                losses["pull"] = pull(part.fake, part.near, self.perceptual)
             part.fake = None
-            for name, value in losses.items():
-                totals[name] = totals.get(name, 0.0) + value.detach() / len(parts)
-        trainer.descend(trainer.g_optimizer)
+            return losses.get("G", 0.0) + self.config.pull_weight * losses.get("pull", 0.0), losses
+
+        totals = trainer.update(trainer.g_optimizer, parts, loss)
         if parts[0].w is not None:
             trainer.follow_w(torch.cat([part.w for part in parts]))
         return totals

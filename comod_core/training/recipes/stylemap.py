@@ -17,7 +17,7 @@ from ...networks import StyleMapConfig, StyleMapDiscriminator, StyleMapGAN
 from ..blends import DRAWS, Blend, balanced, blends
 from ..config import TrainConfig
 from ..heldout import GRID_ROWS, HeldOut, to_bytes
-from ..losses import discriminator_loss, generator_loss, r1_penalty
+from ..losses import discriminator_loss, generator_loss
 from ..perceptual import perceptual_network
 from ..presets import augmentation
 from ..trainer import Trainer
@@ -201,50 +201,35 @@ class StyleMap(Recipe):
     def _update_discriminator(self, trainer: Trainer, parts: Sequence[Part]) -> dict[str, Tensor]:
         """Reals against fakes of every kind, which count alike."""
         trainer.wake_discriminator(True)
-        total = 0.0
-        for part in parts:
-            with trainer.place.autocast():
-                with torch.set_grad_enabled(len(parts) == 1):        # a single part keeps its graph for the generator
-                    self._generate(trainer.generator, part, False)
-                reals = self._scores(trainer, part.real, part.seeds, 0)
-                fakes = [self._scores(trainer, fake.detach(), part.seeds, 1 + i)
-                         for i, fake in enumerate(part.fakes.values())]
-                loss = discriminator_loss(reals, torch.cat(fakes)) / len(parts)
-            trainer.place.backward(loss)
-            trainer.augment.watch(reals)
-            total = total + loss.detach()
-        trainer.descend(trainer.d_optimizer)
-        losses = {"D": total}
-        if trainer.step % self.config.r1_interval == 0:
-            losses["R1"] = self._penalise(trainer, parts)
-        return losses
 
-    def _penalise(self, trainer: Trainer, parts: Sequence[Part]) -> Tensor:
-        config, total = self.config, 0.0
-        for part in parts:
-            real, _ = trainer.augment(part.real, part.real[:, :0], part.seeds, 8)
-            penalty = r1_penalty(trainer.discriminator, real) / len(parts)
-            trainer.place.backward(penalty * (config.r1_gamma / 2 * config.r1_interval))
-            total = total + penalty.detach()
-        trainer.descend(trainer.d_optimizer)
-        return total
+        def loss(part: Part) -> tuple[Tensor, dict[str, Tensor]]:
+            with torch.set_grad_enabled(len(parts) == 1):        # a single part keeps its graph for the generator
+                self._generate(trainer.generator, part, False)
+            reals = self._scores(trainer, part.real, part.seeds, 0)
+            fakes = [self._scores(trainer, fake.detach(), part.seeds, 1 + i)
+                     for i, fake in enumerate(part.fakes.values())]
+            trainer.augment.watch(reals)
+            value = discriminator_loss(reals, torch.cat(fakes))
+            return value, {"D": value}
+
+        def scored(part: Part) -> tuple[Callable[[Tensor], Tensor], Tensor]:
+            return trainer.discriminator, trainer.augment(part.real, part.real[:, :0], part.seeds, 8)[0]
+
+        return trainer.update(trainer.d_optimizer, parts, loss) | trainer.penalise(parts, scored)
 
     def _update_generator(self, trainer: Trainer, parts: Sequence[Part], alone: bool) -> dict[str, Tensor]:
         trainer.wake_discriminator(False)
-        totals: dict[str, Tensor] = {}
-        for part in parts:
-            with trainer.place.autocast():
-                if not part.fakes or not part.fakes["recon"].requires_grad:
-                    self._generate(trainer.generator, part, alone)
-                loss, losses = self._generator_loss(trainer, part, alone)
-            trainer.place.backward(loss / len(parts))
+
+        def loss(part: Part) -> tuple[Tensor, dict[str, Tensor]]:
+            if not part.fakes or not part.fakes["recon"].requires_grad:
+                self._generate(trainer.generator, part, alone)
+            found = self._generator_loss(trainer, part, alone)
             part.fakes = {}
             if part.mapped is not None:
                 part.mapped = part.mapped.detach()
-            for name, value in losses.items():
-                totals[name] = totals.get(name, 0.0) + value.detach() / len(parts)
-        trainer.descend(trainer.g_optimizer)
-        return totals
+            return found
+
+        return trainer.update(trainer.g_optimizer, parts, loss)
 
     def _generator_loss(self, trainer: Trainer, part: Part, alone: bool) -> tuple[Tensor, dict[str, Tensor]]:
         config = self.config

@@ -17,7 +17,7 @@ from ...networks import CoModConfig
 from ...translation import translate_batch
 from ..drawings import DRAWS, check_edges, check_label_array, complete_edges, draws, vary_labels, vary_lines
 from ..heldout import GRID_ROWS, GRID_SEEDS, HeldOut, to_bytes
-from ..losses import best_of, discriminator_loss, generator_loss, r1_penalty
+from ..losses import best_of, discriminator_loss, generator_loss
 from ..pairs import CLASSES
 from ..perceptual import PerceptualDistance
 from ..presets import augmentation
@@ -142,55 +142,39 @@ class Translation(Recipe):
         part.fake, part.w = net.decode(encoding, styles, config.noise_mode, noises), w[:, 0].detach()
 
     def _update_discriminator(self, trainer: Trainer, parts: Sequence[Part]) -> dict[str, Tensor]:
-        config, d, change = self.config, trainer.discriminator, trainer.augment
+        d, change = trainer.discriminator, trainer.augment
         trainer.wake_discriminator(True)
-        total = 0.0
-        for part in parts:
-            with trainer.place.autocast():
-                with torch.set_grad_enabled(len(parts) == 1):        # a single part keeps its graph for the generator
-                    self._generate(trainer, part)
-                reals = d(*change(part.real, part.shown, part.seeds, 0))
-                fakes = d(*change(part.fake.detach(), part.condition, part.seeds, 1))
-                if config.adversarial == "hinge":
-                    loss = F.relu(1 - reals).mean() + F.relu(1 + fakes).mean()
-                else:
-                    loss = discriminator_loss(reals, fakes)
-            trainer.place.backward(loss / len(parts))
-            change.watch(reals)
-            total = total + loss.detach() / len(parts)
-        trainer.descend(trainer.d_optimizer)
-        losses = {"D": total}
-        if config.r1_gamma and trainer.step % config.r1_interval == 0:
-            losses["R1"] = self._penalise(trainer, parts)
-        return losses
 
-    def _penalise(self, trainer: Trainer, parts: Sequence[Part]) -> Tensor:
-        config, d, total = self.config, trainer.discriminator, 0.0
-        for part in parts:
-            real, shown = trainer.augment(part.real, part.shown, part.seeds, 2)
-            penalty = r1_penalty(lambda x, shown=shown: d(x, shown).mean(dim=1), real) / len(parts)
-            trainer.place.backward(penalty * (config.r1_gamma / 2 * config.r1_interval))
-            total = total + penalty.detach()
-        trainer.descend(trainer.d_optimizer)
-        return total
+        def loss(part: Part) -> tuple[Tensor, dict[str, Tensor]]:
+            with torch.set_grad_enabled(len(parts) == 1):        # a single part keeps its graph for the generator
+                self._generate(trainer, part)
+            reals = d(*change(part.real, part.shown, part.seeds, 0))
+            fakes = d(*change(part.fake.detach(), part.condition, part.seeds, 1))
+            change.watch(reals)
+            hinge = self.config.adversarial == "hinge"
+            value = F.relu(1 - reals).mean() + F.relu(1 + fakes).mean() if hinge else discriminator_loss(reals, fakes)
+            return value, {"D": value}
+
+        def scored(part: Part) -> tuple[Callable[[Tensor], Tensor], Tensor]:
+            real, shown = change(part.real, part.shown, part.seeds, 2)
+            return lambda x: d(x, shown).mean(dim=1), real
+
+        return trainer.update(trainer.d_optimizer, parts, loss) | trainer.penalise(parts, scored)
 
     def _update_generator(self, trainer: Trainer, parts: Sequence[Part], alone: bool) -> dict[str, Tensor]:
         trainer.wake_discriminator(False)
-        totals: dict[str, Tensor] = {}
-        for part in parts:
-            with trainer.place.autocast():
-                if part.fake is None or not part.fake.requires_grad:
-                    self._generate(trainer, part)
-                loss, losses = self._likeness(trainer, part)
-                if not alone:
-                    extra, more = self._persuasion(trainer, part)
-                    loss, losses = loss + extra, losses | more
-            trainer.place.backward(loss / len(parts))
+
+        def loss(part: Part) -> tuple[Tensor, dict[str, Tensor]]:
+            if part.fake is None or not part.fake.requires_grad:
+                self._generate(trainer, part)
+            value, losses = self._likeness(trainer, part)
+            if not alone:
+                extra, more = self._persuasion(trainer, part)
+                value, losses = value + extra, losses | more
             part.fake = None
-            for name, value in losses.items():
-                totals[name] = totals.get(name, 0.0) + value.detach() / len(parts)
-        trainer.descend(trainer.g_optimizer)
-        return totals
+            return value, losses
+
+        return trainer.update(trainer.g_optimizer, parts, loss)
 
     def _likeness(self, trainer: Trainer, part: Part) -> tuple[Tensor, dict[str, Tensor]]:
         """How far the nearest picture is from the one that the condition came from; and that they differ."""
