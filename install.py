@@ -204,7 +204,7 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="install.py", description=__doc__, formatter_class=layout)
     commands = parser.add_subparsers(dest="command")
     demo_parser = commands.add_parser("demo", help="install and open the app with the built-in model")
-    demo_parser.add_argument("--smoke", action="store_true", help="no app: complete and translate the examples into out/")
+    demo_parser.add_argument("--smoke", action="store_true", help="no app: examples completed and translated into out/")
     demo_parser.add_argument("--port", type=int, help="port of the app (default: the app's own)")
     commands.add_parser("test", help="install with the test tools and run pytest with the arguments that follow")
     try:
