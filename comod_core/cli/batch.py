@@ -10,17 +10,18 @@ from ..images import open_picture, save_picture
 from .folders import Source, pictures
 from .holes import Holes
 from .journal import Journal
-from .runs import Outcome, Results, Run, Task
+from .runs import Outcome, Results, Task
+from .seeded import SeedRun
 from .sheet import write_sheet
 
 
-class Batch(Run):
+class Batch(SeedRun):
     """Pictures of `source` with their holes, once a seed. `sampling` are the keywords of `completion.complete`."""
 
     def __init__(self, source: Path, holes: Holes, seeds: Sequence[int], sampling: Mapping[str, object],
                  results: Results):
-        super().__init__(source, results)
-        self.holes, self.seeds, self.sampling = holes, seeds, sampling
+        super().__init__(source, seeds, sampling, results)
+        self.holes = holes
 
     def sources(self) -> list[Source]:
         folders = [self.results.folder] + ([self.holes.folder.folder] if self.holes.folder else [])
@@ -34,24 +35,11 @@ class Batch(Run):
     def settings(self, source: Source) -> dict:
         return {**self.holes.settings(source), **self.sampling}
 
-    def parts(self, source: Source) -> Sequence[int]:
-        return self.seeds
-
     def undone(self, source: Source, settings: dict, journal: Journal) -> list[int]:
-        if self.results.overwrite:
-            return list(self.seeds)
-        names = {seed: self._output(source, seed) for seed in self.seeds}
-        seeds = [seed for seed, name in names.items() if not journal.finished(name, {**settings, "seed": seed})]
-        for seed in seeds:
-            journal.check_free(names[seed])
-        if self.results.sheet:
-            journal.check_free(self._sheet(source, settings)[0])
-        if self.holes.random:
+        seeds = super().undone(source, settings, journal)
+        if self.holes.random and not self.results.overwrite:
             journal.check_free(self._mask(source))
         return seeds
-
-    def complete(self, source: Source, settings: dict, journal: Journal) -> bool:
-        return not self.results.sheet or journal.finished(*self._sheet(source, settings))
 
     def do(self, task: Task, net, journal: Journal, outcome: Outcome, advance: Callable[[], None]) -> None:
         picture = open_picture(task.source.path)
@@ -71,14 +59,6 @@ class Batch(Run):
             write_sheet(self.results.folder / name, image, mask, finished)
             journal.add(name, settings)
 
-    def _output(self, source: Source, seed: int) -> str:
-        """Name of a result below the results' folder."""
-        return f"{source.name}_seed{seed}.{self.results.format}"
-
     def _mask(self, source: Source) -> str:
         """Name of a random hole's picture: only here can one see it."""
         return f"{source.name}_mask.png"
-
-    def _sheet(self, source: Source, settings: Mapping[str, object]) -> tuple[str, dict]:
-        """Name of a picture's contact sheet, and what decides it."""
-        return f"{source.name}_sheet.png", {**settings, "sheet": list(self.seeds)}

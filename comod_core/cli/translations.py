@@ -14,13 +14,14 @@ from ..images import open_picture, save_picture
 from ..translation import check_translator, classes_of, condition_kind, translate
 from .folders import Source
 from .journal import Journal, file_mark
-from .runs import Outcome, Results, Run, Task
+from .runs import Outcome, Results, Task
+from .seeded import SeedRun
 from .sheet import sheet, tile
 
 WAYS = {"edges": ("drawing", *conditions.DETECTORS), "labels": ("colours", "numbers")}
 
 
-class Translations(Run):
+class Translations(SeedRun):
     """Pictures of `source` to conditions, and those to pictures, once a seed.
 
     way: how a picture is read, one of WAYS or a TorchScript file of an edge network, None for the first of the model's
@@ -30,8 +31,8 @@ class Translations(Run):
 
     def __init__(self, source: Path, way: str | None, table: Path | None, seeds: Sequence[int],
                  detection: Mapping[str, float], sampling: Mapping[str, object], results: Results):
-        super().__init__(source, results)
-        self.way, self.table, self.seeds, self.detection, self.sampling = way, table, seeds, detection, sampling
+        super().__init__(source, seeds, sampling, results)
+        self.way, self.table, self.detection = way, table, detection
         self.classes: tuple[labels.LabelClass, ...] = () if table is None else labels.read_table(table)
         self.detector: str | conditions.Detector = "canny"
 
@@ -59,23 +60,6 @@ class Translations(Run):
         detector = file_mark(Path(self.way)) if callable(self.detector) else self.way
         return {"from": detector, "classes": list(map(str, self.classes)), **self.detection, **self.sampling}
 
-    def parts(self, source: Source) -> Sequence[int]:
-        return self.seeds
-
-    def undone(self, source: Source, settings: dict, journal: Journal) -> list[int]:
-        if self.results.overwrite:
-            return list(self.seeds)
-        names = {seed: self._output(source, seed) for seed in self.seeds}
-        seeds = [seed for seed, name in names.items() if not journal.finished(name, {**settings, "seed": seed})]
-        for seed in seeds:
-            journal.check_free(names[seed])
-        if self.results.sheet:
-            journal.check_free(self._sheet(source, settings)[0])
-        return seeds
-
-    def complete(self, source: Source, settings: dict, journal: Journal) -> bool:
-        return not self.results.sheet or journal.finished(*self._sheet(source, settings))
-
     def do(self, task: Task, net, journal: Journal, outcome: Outcome, advance: Callable[[], None]) -> None:
         picture = open_picture(task.source.path)
         condition = self._condition(net, picture.image, task.source.path)
@@ -102,14 +86,6 @@ class Translations(Run):
                 raise CoModError(f"{path}: is no grey picture, so its values are no numbers: give --from colours.")
             return conditions.from_labels(labels.from_numbers(image, self.classes, str(path)), self.classes)
         return conditions.from_photo(image, self.detector, net.resolution, **self.detection)
-
-    def _output(self, source: Source, seed: int) -> str:
-        """Name of a result below the results' folder."""
-        return f"{source.name}_seed{seed}.{self.results.format}"
-
-    def _sheet(self, source: Source, settings: Mapping[str, object]) -> tuple[str, dict]:
-        """Name of a picture's contact sheet, and what decides it."""
-        return f"{source.name}_sheet.png", {**settings, "sheet": list(self.seeds)}
 
 
 def _square(image: Tensor) -> Tensor:
