@@ -29,18 +29,18 @@ from comod_core.training.prepare import load_prepared  # noqa: E402
 from comod_core.training.recipes import RECIPES, CompletionConfig, Recipe  # noqa: E402
 from comod_core.training.watch import watched  # noqa: E402
 
-WIDTHS = (40, 80, 144, 152, 152)        # at full size, a half, a quarter, ...: about the generator's 2.7 M parameters
+WIDTHS = (16, 32, 64, 128, 256, 256)     # at full size, a half, a quarter, ...: about the generator's parameters
 
 
 class UNet(nn.Module):
-    """Masked picture and mask to picture: two 3x3 convolutions a size, halved by striding, doubled by repetition."""
+    """Masked picture and mask to picture: one 3x3 convolution a size and way, halved by striding, doubled by repetition."""
 
     def __init__(self, widths: tuple[int, ...] = WIDTHS):
         super().__init__()
         below = (4, *widths[:-1])
-        self.down = nn.ModuleList(_pair(a, b, 1 if i == 0 else 2)
+        self.down = nn.ModuleList(_layer(a, b, 1 if i == 0 else 2)
                                   for i, (a, b) in enumerate(zip(below, widths, strict=True)))
-        self.up = nn.ModuleList(_pair(a + b, b, 1) for a, b in zip(widths[:0:-1], widths[-2::-1], strict=True))
+        self.up = nn.ModuleList(_layer(a + b, b, 1) for a, b in zip(widths[:0:-1], widths[-2::-1], strict=True))
         self.to_rgb = nn.Conv2d(widths[0], 3, 1)
 
     def forward(self, image: Tensor, mask: Tensor) -> Tensor:
@@ -54,9 +54,8 @@ class UNet(nn.Module):
         return self.to_rgb(x)
 
 
-def _pair(before: int, after: int, stride: int) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(before, after, 3, stride, 1), nn.LeakyReLU(0.2),
-                         nn.Conv2d(after, after, 3, 1, 1), nn.LeakyReLU(0.2))
+def _layer(before: int, after: int, stride: int) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(before, after, 3, stride, 1), nn.LeakyReLU(0.2))
 
 
 class PlainL1(Recipe):
@@ -127,7 +126,7 @@ def main() -> None:
     RECIPES["unet"] = PlainL1
     preset = RECIPES["completion"].preset(images.shape[1], len(images))
     config = dataclasses.replace(preset, recipe="unet", total_kimg=options.kimg, batch=options.batch, adam_beta1=0.9,
-                                 learning_rate=0.0005, brush_width=(4.0, 12.0), hole_range=(0.0, 1.0))
+                                 learning_rate=0.001, decay_kimg=options.kimg / 3, brush_width=(4.0, 12.0), hole_range=(0.0, 1.0))
     options.out.mkdir(parents=True, exist_ok=True)
     for progress in watched(config, images, heldout, options.out):
         if progress.step % 500 == 0:

@@ -116,11 +116,18 @@ def test_errors_say_what_to_do(client, files, given, change, said):
         client.predict(**{**given, **change}, api_name="/complete")
 
 
-def test_stopping_keeps_what_is_done(client, given):
-    job = client.submit(**given, count=64, api_name="/complete")
+def test_stopping_keeps_what_is_done(client, tmp_path):
+    size = 1200                         # writing such a picture 64 times takes long enough to be stopped
+    values = np.random.default_rng(0).integers(0, 256, (size, size, 3), np.uint8)
+    Image.fromarray(values).save(tmp_path / "large.png")
+    mask = np.zeros((size, size), np.uint8)
+    mask[300:800, 300:800] = 255
+    Image.fromarray(mask).save(tmp_path / "hole.png")
+    job = client.submit(handle_file(tmp_path / "large.png"), handle_file(tmp_path / "hole.png"), count=64,
+                        api_name="/complete")
     first = next(iter(job))
     assert client.predict(api_name="/stop") is True
     kept = job.result(timeout=120)
     assert len(first) <= len(kept) < 64
-    assert all(pixels(path).shape == (64, 64, 3) for path in kept)
+    assert all(pixels(path).shape == (size, size, 3) for path in kept)
     assert client.predict(api_name="/stop") is False
