@@ -1,10 +1,11 @@
 """The built-in model on held-out avatars against the obvious baselines, its model card, and the README's contact sheet.
 
-    python benchmarks/avatars.py --data HELDOUT [--count 1000] [--sheet-only]
+    python benchmarks/avatars.py --data HELDOUT [--count 1280] [--run RUN] [--unet UNET] [--sheet-only]
 
 HELDOUT is a folder made by datasets/avatars with the split "heldout": no picture of it was trained on. Free-form holes
-are measured as `comod evaluate` does, which gives the same numbers; halves are added here. Writes
-benchmarks/avatars.json, docs/models/avatars-64.md and docs/images/avatars-contact-sheet.jpg. Needs the extra `metrics`.
+are measured as `comod evaluate` does, which gives the same numbers; halves are added here. RUN is the folder that
+`comod train` left, UNET that of unet.py: the curve of both and the U-Net's numbers come from them. Writes
+benchmarks/avatars.json, docs/models/avatars-64.md and its pictures in docs/images. Needs the extra `metrics`.
 """
 from __future__ import annotations
 
@@ -22,6 +23,8 @@ from torch import Tensor
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from unet import UNetFiller  # noqa: E402
+
 from comod_core import load_model, masks  # noqa: E402
 from comod_core.checkpoints.store import read_header  # noqa: E402
 from comod_core.completion import complete  # noqa: E402
@@ -36,8 +39,10 @@ from comod_core.metrics import frechet_distance  # noqa: E402
 from comod_core.metrics.lite0 import Lite0  # noqa: E402
 from comod_core.training.avatars import load_avatars  # noqa: E402
 from comod_core.training.grids import save_grid  # noqa: E402
+from comod_core.training.watch import read_rows  # noqa: E402
 
 MODEL = "avatars-64"
+CARD, IMAGES = ROOT / "docs" / "models" / f"{MODEL}.md", ROOT / "docs" / "images"
 SIDES = ("left", "right", "top", "bottom")
 PAIRS = 1280        # features of Lite0
 METRICS = ("FD-Lite0", "KID-Lite0", "P-IDS-Lite0", "U-IDS-Lite0", "diversity-Lite0", "L1 in the hole")
@@ -59,18 +64,42 @@ def halves(completer, real: Tensor, features: Lite0) -> dict[str, float]:
     return found | ({"between two seeds": gap(both[:, 0], both[:, 1])} if completer.varies else {})
 
 
-def run(net, data: Path, count: int, out: Path) -> dict:
+def run(net, unet: Path | None, data: Path, count: int, out: Path) -> dict:
     pictures, features, protocol = ArrayPictures(data), Lite0(), Protocol(count=count, pairs=count)
     real = torch.from_numpy(np.array(load_avatars(data)[0][:count])).permute(0, 3, 1, 2).contiguous()
     middle = len(real) // 2
     found = {"half of the pictures against the other half": {
         "FD-Lite0": frechet_distance(features(real[:middle]), features(real[middle:2 * middle]))}}
-    for completer in (Network(net), *(Filler(name, net.resolution) for name in FILLERS)):
+    baselines = [Filler(name, net.resolution) for name in FILLERS]
+    if unet:
+        baselines.append(UNetFiller(unet / "unet.safetensors", net.resolution))
+    for completer in (Network(net), *baselines):
         result = evaluate(completer, features, pictures, protocol, out / completer.name)
         found[completer.name] = {"protocol": result["protocol"], "rows": result["rows"],
                                  "halves": halves(completer, real, features)}
         print(completer.name, json.dumps(found[completer.name]["halves"]), flush=True)
     return found
+
+
+def draw_curves(curves: dict[str, list[dict]], path: Path) -> None:
+    """What was measured on held-out pictures while training, over the pictures seen: one plot a quantity."""
+    import matplotlib
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    names = ("FD-Lite0", "L1 in the hole", "between two seeds")
+    figure, axes = pyplot.subplots(1, len(names), figsize=(4.2 * len(names), 3.2), layout="constrained")
+    for axis, name in zip(axes, names, strict=True):
+        for label, rows in curves.items():
+            points = [(row["images"] / 1000, row[name]) for row in rows if name in row]
+            if points:
+                axis.plot(*zip(*points, strict=True), marker="o", markersize=3, label=label)
+        axis.set(title=name, xlabel="thousand pictures seen")
+        axis.grid(alpha=0.3)
+    axes[0].legend()
+    with atomic_write(path) as file:
+        figure.savefig(file, format="png", dpi=110)
+    pyplot.close(figure)
 
 
 def hole_title(row: dict) -> str:
@@ -88,8 +117,7 @@ def card(record: dict) -> str:
              "nothing else.", "",
              f"- Data: {header['origin']}; {header['credits']}.",
              f"- Licence of the weights: {header['licence']}.",
-             f"- Training: {int(header['steps']):,} steps in its last run, which began with an earlier model; "
-             "[docs/training.md](../training.md) tells the whole story.",
+             f"- Training: {int(header['steps']):,} steps; [docs/training.md](../training.md) tells the whole story.",
              f"- File: SHA-256 `{record['sha256']}`, {record['bytes'] / 1e6:.1f} MB, "
              f"{record['parameters'] / 1e6:.1f} M parameters without the discriminator.",
              f"- Measured on {record['count']} held-out drawings; {record['machine']}. Free-form holes, one seed "
@@ -112,10 +140,16 @@ def card(record: dict) -> str:
               "| | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
     lines += [f"| {name} | " + " | ".join(f"{found[name]['halves'][c]:.2f}" if c in found[name]["halves"] else ""
                                           for c in columns) + " |" for name in names]
+    if "unet-l1" in found:
+        lines += ["", "unet-l1: benchmarks/unet.py, a plain U-Net of as many parameters, trained by L1 alone with the "
+                  "same pictures, holes, loop and number of pictures."]
     floor = found["half of the pictures against the other half"]["FD-Lite0"]
     lines += ["", f"Two halves of the real pictures ({record['count'] // 2} each; fewer pictures, larger "
               f"distances) have an FD-Lite0 of {floor:.2f}. Feature distances of "
               "EfficientNet-Lite0 compare with one another only, never with a published FID."]
+    if record["curves"]:
+        lines += ["", "![Held-out metrics over the training](../images/avatars-curve.png)",
+                  "", "256 held-out pictures, mixed holes, at every snapshot of the training."]
     return "\n".join(lines)
 
 
@@ -135,22 +169,28 @@ def contact_sheet(net, real: Tensor, path: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--count", type=int, default=1000)
+    parser.add_argument("--count", type=int, default=1280)
+    parser.add_argument("--run", type=Path)
+    parser.add_argument("--unet", type=Path)
     parser.add_argument("--sheet-only", action="store_true")
     options = parser.parse_args()
     net, file = load_model(MODEL), find_model(MODEL)[0]
     real = torch.from_numpy(np.array(load_avatars(options.data)[0][:8])).permute(0, 3, 1, 2)
-    contact_sheet(net, real, ROOT / "docs" / "images" / "avatars-contact-sheet.jpg")
+    contact_sheet(net, real, IMAGES / "avatars-contact-sheet.jpg")
     if options.sheet_only:
         return
     record = {"model": MODEL, "sha256": net.info.sha256, "bytes": file.stat().st_size,
               "parameters": sum(p.numel() for p in net.parameters()),
               "header": {key: read_header(file)[key] for key in ("origin", "credits", "licence", "steps")},
               "count": options.count, "machine": f"{os.cpu_count()} cores, {platform.machine()} {platform.system()}, "
-              f"torch {torch.__version__}", "results": run(net, options.data, options.count, ROOT / "out" / "avatars")}
+              f"torch {torch.__version__}", "curves": {name: read_rows(folder / "metrics.jsonl")
+                         for name, folder in ((MODEL, options.run), ("unet-l1", options.unet)) if folder},
+              "results": run(net, options.unet, options.data, options.count, ROOT / "out" / "avatars")}
     with atomic_write(Path(__file__).with_suffix(".json"), "w") as out:
         out.write(json.dumps(record, indent=1) + "\n")
-    with atomic_write(ROOT / "docs" / "models" / f"{MODEL}.md", "w") as out:
+    if record["curves"]:
+        draw_curves(record["curves"], IMAGES / "avatars-curve.png")
+    with atomic_write(CARD, "w") as out:
         out.write(card(record) + "\n")
 
 

@@ -2,18 +2,21 @@
 
     python benchmarks/training.py --device cpu      # about 1 minute on two cores
     python benchmarks/training.py --device cuda     # about half a minute
+    OMP_NUM_THREADS=1 torchrun --nproc_per_node 2 benchmarks/training.py --device cpu
 
 Random pictures: time does not depend on them. The operations of a step with R1 and of one without are counted as they
-are done; the floor is that count by the rate of the fastest plain convolution measured in the same run. Writes
-benchmarks/training_<device>.json and .md, or into --out.
+are done; the floor is that count by the rate of the fastest plain convolution measured in the same run. Several
+processes share a batch, as in `torchrun -m comod_core train`. Writes benchmarks/training_<device>.json and
+.md, or into --out; rows of other numbers of processes stay in them.
 """
 from __future__ import annotations
 
 import argparse
 import dataclasses
 import json
+import os
+import re
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -82,21 +85,21 @@ def recipe(precision: str, batch: int | None) -> tuple[Completion, str]:
             "the perceptual losses (their network is not installed)"
 
 
-def measure(precision: str, device: str, batch: int | None, seconds: float) -> dict:
-    """Steps for about `seconds`, every fourth with R1; the mean is weighted as the recipe has it (one in 16)."""
+def measure(precision: str, device: str, batch: int | None, steps: int) -> dict:
+    """One step in four with R1; the mean is weighted as the recipe has it (one in 16)."""
     job, left_out = recipe(precision, batch)
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, [512, 64, 64, 3], dtype=np.uint8)
-    trainer = Trainer(job, images, place_of(precision, device))
+    place = place_of(precision, device)
+    trainer = Trainer(job, images, place)
     interval = trainer.config.r1_interval
     while trainer.images_seen < trainer.config.l1_only_kimg * 1000:
         trainer.step += 1  # the whole step is measured, with the discriminator
     first = -(-trainer.step // interval) * interval  # a step with R1
     trainer.run_step()
     times: dict[bool, list[float]] = {True: [], False: []}
-    start = time.perf_counter()
-    while time.perf_counter() - start < seconds or not times[False]:
-        lazy = len(times[True]) * 3 <= len(times[False])  # one step in four is one with R1
+    for number in range(steps):
+        lazy = number % 4 == 0
         trainer.step = first + (not lazy)
         times[lazy] += speed.timed(trainer.run_step, device, 1, warm=0)
     counts = {}
@@ -107,10 +110,11 @@ def measure(precision: str, device: str, batch: int | None, seconds: float) -> d
         counts[lazy] = counter.total
     step, count = (float(np.median(x[True]) + (interval - 1) * np.median(x[False])) / interval
                    for x in (times, counts))
-    rate = speed.convolution_rate(device, FORMATS[precision])
-    n = trainer.config.batch
-    return {"recipe": "completion, 64x64", "left out": left_out, "device": device, "precision": precision, "batch": n,
-            "steps": sum(map(len, times.values())), "images a second": n / step, "seconds a step": step,
+    rate = speed.convolution_rate(device, FORMATS[precision]) * place.world     # all of them measure at the same time
+    count, n = count * place.world, trainer.config.batch
+    return {"recipe": "completion, 64x64", "left out": left_out, "device": device, "processes": place.world,
+            "threads each": torch.get_num_threads(), "precision": precision, "batch": n, "steps": steps,
+            "images a second": n / step, "seconds a step": step,
             "GFLOP an image": count / n / 1e9, "GFLOP/s": count / step / 1e9, "convolutions' GFLOP/s": rate / 1e9,
             "images a second at the floor": n * rate / count, "share of the floor": count / step / rate}
 
@@ -120,17 +124,23 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--precisions", help="comma-separated; by itself those that the device is good at")
     parser.add_argument("--batch", type=int)
-    parser.add_argument("--seconds", type=float, default=10)
+    parser.add_argument("--steps", type=int, default=32)
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks")
     options = parser.parse_args()
     usual = ["fp32", "bf16"] if options.device != "cpu" or good_at_bfloat16() else ["fp32"]
-    rows = []
+    rows, main = [], os.environ.get("RANK", "0") == "0"
     for precision in options.precisions.split(",") if options.precisions else usual:
-        rows.append(measure(precision, options.device, options.batch, options.seconds))
-        print(json.dumps(rows[-1]), flush=True)
-    record = {"machine": speed.machine(options.device), "rows": rows}
-    text = f"{record['machine']}; random pictures.\n\n{speed.table(rows)}"
+        rows.append(measure(precision, options.device, options.batch, options.steps))
+        if main:
+            print(json.dumps(rows[-1]), flush=True)
+    if not main:
+        return
     path = options.out / f"training_{torch.device(options.device).type}"
+    record = {"machine": re.sub(r", \d+ threads", "", speed.machine(options.device)), "rows": rows}
+    before = json.loads(path.with_suffix(".json").read_text("utf-8")) if path.with_suffix(".json").exists() else {}
+    if before.get("machine") == record["machine"]:
+        record["rows"] = [row for row in before["rows"] if row["processes"] != rows[0]["processes"]] + rows
+    text = f"{record['machine']}; random pictures.\n\n{speed.table(record['rows'])}"
     for suffix, content in ((".json", json.dumps(record, indent=1)), (".md", text)):
         with atomic_write(path.with_suffix(suffix), "w") as file:
             file.write(content + "\n")

@@ -33,7 +33,7 @@ WIDTHS = (16, 32, 64, 128, 256, 256)     # at full size, a half, a quarter, ...:
 
 
 class UNet(nn.Module):
-    """Masked picture and mask to picture: one 3x3 convolution a size and way, halved by striding, doubled by repetition."""
+    """Masked picture and mask to picture: a convolution a size each way; halved by strides, doubled by repetition."""
 
     def __init__(self, widths: tuple[int, ...] = WIDTHS):
         super().__init__()
@@ -126,7 +126,8 @@ def main() -> None:
     RECIPES["unet"] = PlainL1
     preset = RECIPES["completion"].preset(images.shape[1], len(images))
     config = dataclasses.replace(preset, recipe="unet", total_kimg=options.kimg, batch=options.batch, adam_beta1=0.9,
-                                 learning_rate=0.001, decay_kimg=options.kimg / 3, brush_width=(4.0, 12.0), hole_range=(0.0, 1.0))
+                                 learning_rate=0.001, decay_kimg=options.kimg / 3,
+                                 brush_width=(4.0, 12.0), hole_range=(0.0, 1.0))
     options.out.mkdir(parents=True, exist_ok=True)
     for progress in watched(config, images, heldout, options.out):
         if progress.step % 500 == 0:

@@ -20,7 +20,12 @@ def processes():
         from accelerate import PartialState
     except ImportError as error:
         raise CoModError(MISSING) from error
-    return PartialState()
+    return PartialState(cpu=_no_device())
+
+
+def _no_device() -> bool:
+    """Whether there is a CPU alone: accelerate lets several processes work together on CPUs only when it is told."""
+    return not torch.accelerator.is_available()
 
 
 class Place:
@@ -35,7 +40,8 @@ class Place:
             from accelerate import Accelerator
         except ImportError as error:
             raise CoModError(MISSING) from error
-        self.accelerator = Accelerator(mixed_precision={"fp32": "no"}.get(precision, precision), cpu=cpu)
+        self.accelerator = Accelerator(mixed_precision={"fp32": "no"}.get(precision, precision),
+                                       cpu=cpu or _no_device())
         self.device = self.accelerator.device
         torch.backends.cudnn.benchmark = True       # shapes stay the same from step to step
         self.rank, self.world = self.accelerator.process_index, self.accelerator.num_processes

@@ -22,7 +22,7 @@ config = CompletionConfig(
     batch=8, r1_interval=2, l1_weight=2.0, noise_mode="const", augment="ada", ada_kimg=0.1, brush_width=(1.0, 3.0),
     snapshot_minutes=0.0, total_kimg=0.064)
 images = np.random.default_rng(0).integers(0, 255, (24, 16, 16, 3), dtype=np.uint8)
-place = Place(cpu=True)
+place = Place()
 found = [progress.losses for progress in train(config, images, sys.argv[1], place=place)]
 if place.main:
     print(json.dumps({"world": place.world, "losses": found}))
@@ -39,7 +39,7 @@ def run(world, out):
     port = str(free_port())
     processes = []
     for rank in range(world):
-        env = os.environ | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
+        env = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
         if world > 1:
             env |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(world), "MASTER_ADDR": "127.0.0.1",
                     "MASTER_PORT": port}
