@@ -11,14 +11,18 @@ from a file. Writes benchmarks/bench_<device>.json, .md and .png, or into --out.
 from __future__ import annotations
 
 import argparse
+import collections
 import dataclasses
 import json
+import os
 import statistics
+import subprocess
 import sys
 import time
 from pathlib import Path
 
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
@@ -33,6 +37,8 @@ from comod_core.speed import Case  # noqa: E402
 PORTS = {"comodgan": baseline.PortCoModGAN, "stylemapgan": baseline.PortStyleMapGAN, "biggan": baseline.PortBigGAN,
          "stylegan2": baseline.PortStyleGAN2}
 SIZES = {"comodgan": 512, "stylemapgan": 256, "biggan": 256, "stylegan2": 256}
+TUNED = {"MALLOC_MMAP_THRESHOLD_": "4000000000", "MALLOC_TRIM_THRESHOLD_": "8000000000",
+         "MALLOC_TOP_PAD_": "268435456"}        # glibc keeps large blocks; users do not set this
 
 
 def port_job(net, case: Case):
@@ -75,11 +81,54 @@ def against_baseline(network: str, dtypes: list[str], device: str, runs: int) ->
                 times["port"] += speed.timed(port, device, 1, warm=0)
             ours, theirs = (statistics.median(times[key]) for key in ("ours", "port"))
             span = float(reference.max() - reference.min())
-            rows.append({"network": network, "size": case.size, "device": device, "dtype": name, "port, float32 (s)":
-                         theirs, "ours (s)": ours, "times as fast": theirs / ours,
+            malloc = "tuned" if os.environ.get("MALLOC_TRIM_THRESHOLD_") else "default"
+            rows.append({"network": network, "size": case.size, "device": device, "dtype": name, "malloc": malloc,
+                         "port, float32 (s)": theirs, "ours (s)": ours, "times as fast": theirs / ours,
                          "largest difference / std": float(error.abs().max() / reference.std()),
                          "PSNR (dB)": float(10 * torch.log10(span ** 2 / error.square().mean()))})
     return rows
+
+
+class Convolutions(TorchDispatchMode):
+    """Within the block, `calls` counts the convolutions by shapes and settings."""
+
+    def __init__(self):
+        super().__init__()
+        self.calls: collections.Counter = collections.Counter()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if func is torch.ops.aten.convolution.default:
+            x, weight, _, *settings = args
+            self.calls[(tuple(x.shape), tuple(weight.shape), json.dumps(settings))] += 1
+        return func(*args, **(kwargs or {}))
+
+
+def convolutions_alone(network: str, runs: int) -> dict:
+    """Seconds of all convolutions of one picture, each one alone by PyTorch: channels-last, float32, warm memory.
+
+    A floor that a network of plain convolutions can come near to, other than the count by the fastest one's rate.
+    """
+    case = Case(network, SIZES[network])
+    with torch.no_grad():
+        work = port_job(speed.random_network(network, case.size, "cpu"), case)
+        with Convolutions() as found:
+            work()
+        total = 0.0
+        for (shape, kernel, settings), times in found.calls.items():
+            x, weight = (torch.randn(size).to(memory_format=torch.channels_last) for size in (shape, kernel))
+            given = json.loads(settings)
+            total += times * min(speed.timed(lambda x=x, w=weight, g=given: torch.convolution(x, w, None, *g), "cpu",
+                                             runs))
+    rate = speed.convolution_rate("cpu", "float32")
+    return {"network": network, "size": case.size, "convolutions": sum(found.calls.values()),
+            "each alone, together (s)": total, "at the rate of the fastest (s)": speed.operations(case) / rate}
+
+
+def with_tuned_malloc(arguments: list[str]) -> list[dict]:
+    """The rows of CoModGAN against the port from a process of its own with glibc's allocator tuned."""
+    command = [sys.executable, __file__, *arguments, "--ratios", "comodgan"]
+    done = subprocess.run(command, env=os.environ | TUNED, stdout=subprocess.PIPE, text=True, check=True)
+    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
 
 
 def grid(device: str, dtypes: list[str], quick: bool) -> list[Case]:
@@ -108,12 +157,17 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks")
     parser.add_argument("--quick", action="store_true", help="small sizes only, to see that it works")
     parser.add_argument("--skip-memory", action="store_true")
+    parser.add_argument("--ratios", choices=SIZES, help="print this network against the port, and write nothing")
     options = parser.parse_args()
     start = time.monotonic()
     usual = ["float32", "bfloat16"] if good_at_bfloat16() else ["float32"]
     if options.device != "cpu":
         usual = ["float32", "float16", "bfloat16"]
     dtypes = options.dtypes.split(",") if options.dtypes else usual
+    if options.ratios:
+        for row in against_baseline(options.ratios, dtypes, options.device, options.runs):
+            print(json.dumps(row), flush=True)
+        return
     record = {"machine": speed.machine(options.device), "device": options.device, "runs": options.runs,
               "against the port": [], "rows": []}
 
@@ -126,6 +180,16 @@ def main() -> None:
         for row in record["against the port"][-len(dtypes):]:
             print(json.dumps(row), flush=True)
         save()
+    if options.device == "cpu" and sys.platform == "linux" and not options.quick:
+        record["against the port"] += with_tuned_malloc(["--dtypes", ",".join(dtypes), "--runs", str(options.runs)])
+        print(json.dumps(record["against the port"][-len(dtypes):]), flush=True)
+
+    if options.device == "cpu":
+        record["convolutions alone"] = [convolutions_alone(network, options.runs)
+                                        for network in (["comodgan"] if options.quick else SIZES)]
+        print(json.dumps(record["convolutions alone"]), flush=True)
+        save()
+
     def memory(case: Case) -> bool:
         return not options.skip_memory and case.network == "comodgan" and case.hole == 1.0
 

@@ -17,6 +17,9 @@ def write(path: Path, record: dict) -> None:
     parts = [title, "", "Against the public ports' way of doing it (benchmarks/baseline.py), one picture:", "",
              table(record["against the port"]), "", "Encoding once and decoding each sample (CoModGAN), encoding and "
              "decoding (StyleMapGAN), generating (BigGAN, StyleGAN2):", "", table(record["rows"])]
+    if record.get("convolutions alone"):
+        parts += ["", "The convolutions of one picture, float32, each alone by PyTorch on warm memory, and the floor:",
+                  "", table(record["convolutions alone"])]
     for suffix, text in ((".json", json.dumps(record, indent=1)), (".md", "\n".join(parts))):
         with atomic_write(path.with_suffix(suffix), "w") as file:
             file.write(text + "\n")
