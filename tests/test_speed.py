@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
+from untrained import filled
 
 from comod_core import speed
 from comod_core.cli import main
@@ -34,17 +35,6 @@ def baseline():
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
-
-
-def filled(net):
-    torch.manual_seed(0)
-    with torch.no_grad():
-        for name, parameter in net.named_parameters():
-            if name.endswith(("noise_strength", "gamma")):
-                parameter.fill_(0.3)
-            elif name.endswith("bias"):
-                parameter.add_(torch.randn_like(parameter) * 0.2)
-    return net.eval().requires_grad_(False)
 
 
 def close(found, wanted):

@@ -10,7 +10,7 @@ FONT_MONO = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "DejaVu Sans
 
 FOLDER = Path(__file__).parent
 STYLES = [FOLDER / "looks.css", FOLDER / "style_maps.css", FOLDER / "sketch.css"]
-SCRIPTS = [FOLDER / "drop.js", FOLDER / "style_maps.js", FOLDER / "sketch.js"]
+SCRIPTS = [FOLDER / "drop.js", FOLDER / "strokes.js", FOLDER / "style_maps.js", FOLDER / "sketch.js"]
 DROP_ZONE = "drop-zone"     # class of an element whose first upload button opens what is dropped on it
 
 

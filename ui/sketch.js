@@ -1,7 +1,6 @@
 // The canvas of the tab that translates: a pen for drawings, or a brush with a palette for label maps. It is the content
 // of a gr.HTML, whose value says what to show.
 window.comod = { ...window.comod, ...(() => {
-  const HISTORY = 40;
   const numbers = (colour) => [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16));
   const squared = (data, at, colour) => colour.reduce((sum, value, i) => sum + (data[at + i] - value) ** 2, 0);
 
@@ -14,7 +13,7 @@ window.comod = { ...window.comod, ...(() => {
       'frame', 'paint', 'ring', 'size', 'palette', 'undo', 'clear', 'empty'].map((one) => element.querySelector(`.${one}`));
     const tools = [...element.querySelectorAll('.tool')];
     const context = canvas.getContext('2d', { willReadFrequently: true });
-    let history = [], tool = 'brush', chosen = 0, last = null, pointer = null, before = null, shown = null;
+    let tool = 'brush', chosen = 0, before = null, shown = null;
 
     const labels = () => props.value.kind === 'labels';
     const ground = () => props.value.classes[labels() ? 0 : 1].colour;
@@ -56,34 +55,14 @@ window.comod = { ...window.comod, ...(() => {
         pick(labels() ? Math.min(1, value.classes.length - 1) : 0, 'brush');
         element.querySelector('.ask').textContent = labels() ? 'Paint the parts of a face here' : 'Draw a face here';
       }
-      history = [];
-      undo.disabled = true;
+      past.forget();
       await draw(value.drawing);
       element.dataset.shown = `${value.kind} ${value.drawing.length}`;
     };
     const change = (drawing) => {
-      undo.disabled = !history.length;
       hint.hidden = Boolean(drawing);
       props.value = { ...props.value, drawing, released: Date.now() };
       trigger('input');
-    };
-    const remember = () => {
-      history = [...history, props.value.drawing].slice(-HISTORY);
-    };
-    const scale = () => canvas.width / canvas.getBoundingClientRect().width;
-    const place = (event) => {
-      const box = canvas.getBoundingClientRect();
-      return [(event.clientX - box.left) * scale(), (event.clientY - box.top) * scale()];
-    };
-    const strokeTo = (point) => {
-      context.strokeStyle = colour();
-      context.lineCap = context.lineJoin = 'round';
-      context.lineWidth = size.value;
-      context.beginPath();
-      context.moveTo(...last);
-      context.lineTo(...point);
-      context.stroke();
-      last = point;
     };
     // The soft edge of a stroke would be colours of no class: each of its pixels becomes the stroke's or what it was.
     const sharpen = () => {
@@ -111,49 +90,29 @@ window.comod = { ...window.comod, ...(() => {
       }
       context.putImageData(image, 0, 0);
     };
-    canvas.addEventListener('pointerdown', (event) => {
-      if (event.button || last) return;
-      event.preventDefault();
-      remember();
-      if (tool === 'fill') {
-        fill(place(event));
-        return change(canvas.toDataURL());
-      }
-      pointer = event.pointerId;
-      canvas.setPointerCapture(pointer);
-      before = labels() ? pixels() : null;
-      hint.hidden = true;
-      last = place(event);
-      strokeTo(last);
-    });
-    canvas.addEventListener('pointermove', (event) => {
-      const box = frame.getBoundingClientRect();
-      ring.style.width = ring.style.height = `${size.value / scale()}px`;
-      ring.style.translate = `${event.clientX - box.left}px ${event.clientY - box.top}px`;
-      if (!last || event.pointerId !== pointer) return;
-      const between = event.getCoalescedEvents?.() ?? [];
-      for (const one of between.length ? between : [event]) strokeTo(place(one));
-    });
-    for (const name of ['pointerup', 'pointercancel']) {
-      canvas.addEventListener(name, (event) => {
-        if (!last || event.pointerId !== pointer) return;
-        last = null;
-        if (before) sharpen();
-        change(canvas.toDataURL());
-      });
-    }
-    for (const one of tools) one.addEventListener('click', () => pick(chosen, one.dataset.tool));
-    undo.addEventListener('click', async () => {
-      const drawing = history.pop();
+    const past = window.comod.undoable(undo, clear, () => props.value.drawing, async (drawing) => {
       await draw(drawing);
       change(drawing);
     });
-    clear.addEventListener('click', async () => {
-      if (!props.value.drawing) return;
-      remember();
-      await draw('');
-      change('');
+    window.comod.strokes(canvas, frame, ring, {
+      width: () => Number(size.value),
+      style: () => { context.strokeStyle = colour(); },
+      start: (point) => {
+        past.remember();
+        if (tool === 'fill') {
+          fill(point);
+          change(canvas.toDataURL());
+          return false;
+        }
+        before = labels() ? pixels() : null;
+        hint.hidden = true;
+      },
+      end: () => {
+        if (before) sharpen();
+        change(canvas.toDataURL());
+      },
     });
+    for (const one of tools) one.addEventListener('click', () => pick(chosen, one.dataset.tool));
     watch('value', show);
     show();
   };

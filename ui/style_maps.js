@@ -1,7 +1,6 @@
 // The three parts of the tab for style maps that Gradio has no component for: a reference to paint on, the edited
 // picture with parts to drag, and a player of frames. Each is the content of a gr.HTML, whose value says what to show.
 window.comod = { ...window.comod, ...(() => {
-  const HISTORY = 30;
   const parts = (element, ...names) => names.map((name) => element.querySelector(`.${name}`));
 
   const loaded = async (image, url) => {
@@ -20,7 +19,7 @@ window.comod = { ...window.comod, ...(() => {
     const [frame, picture, canvas, ring, size, brush, eraser, undo, clear] = parts(
       element, 'frame', 'picture', 'paint', 'ring', 'size', 'brush', 'eraser', 'undo', 'clear');
     const context = canvas.getContext('2d');
-    let history = [], erasing = false, last = null, pointer = null;
+    let erasing = false;
 
     const draw = async (mask) => {
       const image = new Image();
@@ -37,8 +36,7 @@ window.comod = { ...window.comod, ...(() => {
       const value = props.value;
       element.style.setProperty('--part', value.colour);
       element.classList.toggle('without-picture', !value.picture);
-      history = [];
-      undo.disabled = true;
+      past.forget();
       if (!value.picture) return;
       [canvas.width, canvas.height] = value.size;
       fitFrame(frame, value.size);
@@ -46,71 +44,29 @@ window.comod = { ...window.comod, ...(() => {
       element.dataset.shown = value.picture;
     };
     const change = (mask) => {
-      undo.disabled = !history.length;
       props.value = { ...props.value, mask, released: performance.now() };
       trigger('input');
-    };
-    const remember = () => {
-      history = [...history, props.value.mask].slice(-HISTORY);
     };
     const choose = (eraserToo) => {
       erasing = eraserToo;
       brush.setAttribute('aria-pressed', !erasing);
       eraser.setAttribute('aria-pressed', erasing);
     };
-    const scale = () => canvas.width / canvas.getBoundingClientRect().width;
-    const place = (event) => {
-      const box = canvas.getBoundingClientRect();
-      return [(event.clientX - box.left) * scale(), (event.clientY - box.top) * scale()];
-    };
-    const strokeTo = (point) => {
-      context.globalCompositeOperation = erasing ? 'destination-out' : 'source-over';
-      context.strokeStyle = props.value.colour;
-      context.lineCap = context.lineJoin = 'round';
-      context.lineWidth = size.value * scale();
-      context.beginPath();
-      context.moveTo(...last);
-      context.lineTo(...point);
-      context.stroke();
-      last = point;
-    };
-    canvas.addEventListener('pointerdown', (event) => {
-      if (event.button || last) return;
-      event.preventDefault();
-      pointer = event.pointerId;
-      canvas.setPointerCapture(pointer);
-      remember();
-      last = place(event);
-      strokeTo(last);
-    });
-    canvas.addEventListener('pointermove', (event) => {
-      const box = frame.getBoundingClientRect();
-      ring.style.width = ring.style.height = `${size.value}px`;
-      ring.style.translate = `${event.clientX - box.left}px ${event.clientY - box.top}px`;
-      if (!last || event.pointerId !== pointer) return;
-      const between = event.getCoalescedEvents?.() ?? [];
-      for (const one of between.length ? between : [event]) strokeTo(place(one));
-    });
-    for (const name of ['pointerup', 'pointercancel']) {
-      canvas.addEventListener(name, (event) => {
-        if (!last || event.pointerId !== pointer) return;
-        last = null;
-        change(canvas.toDataURL());
-      });
-    }
-    brush.addEventListener('click', () => choose(false));
-    eraser.addEventListener('click', () => choose(true));
-    undo.addEventListener('click', async () => {
-      const mask = history.pop();
+    const past = window.comod.undoable(undo, clear, () => props.value.mask, async (mask) => {
       await draw(mask);
       change(mask);
     });
-    clear.addEventListener('click', async () => {
-      if (!props.value.mask) return;
-      remember();
-      await draw('');
-      change('');
+    window.comod.strokes(canvas, frame, ring, {
+      width: (scale) => size.value * scale,
+      style: () => {
+        context.globalCompositeOperation = erasing ? 'destination-out' : 'source-over';
+        context.strokeStyle = props.value.colour;
+      },
+      start: () => past.remember(),
+      end: () => change(canvas.toDataURL()),
     });
+    brush.addEventListener('click', () => choose(false));
+    eraser.addEventListener('click', () => choose(true));
     watch('value', show);
     show();
   };

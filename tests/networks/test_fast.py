@@ -9,6 +9,7 @@ import weakref
 
 import pytest
 import torch
+from untrained import filled
 
 from comod_core import latents, load_model, loading
 from comod_core.checkpoints.store import load_networks, save_networks
@@ -27,18 +28,6 @@ from comod_core.networks.fast import FastCoModGAN, boxes, fast_form, forms, memo
 
 WIDE = CoModConfig(resolution=64, z_dim=16, w_dim=24, mapping_layers=2, mapping_fmaps=16, fmap_base=8192, fmap_max=128)
 SMALL = CoModConfig(resolution=32, z_dim=16, w_dim=24, mapping_layers=2, mapping_fmaps=16, fmap_base=128, fmap_max=16)
-
-
-def filled(net):
-    """Every parameter away from its start: biases, noise, gains."""
-    torch.manual_seed(0)
-    with torch.no_grad():
-        for name, parameter in net.named_parameters():
-            if name.endswith(("noise_strength", "gamma")):
-                parameter.fill_(0.3)
-            elif name.endswith("bias"):
-                parameter.add_(torch.randn_like(parameter) * 0.2)
-    return net.eval().requires_grad_(False)
 
 
 def comodgan(config=WIDE):

@@ -2,6 +2,7 @@
 import numpy as np
 import pytest
 import torch
+from untrained import translator
 
 
 @pytest.fixture(scope="module")
@@ -14,24 +15,14 @@ def parts(pack):
     return pack("comod_core.labels").AVATAR_PARTS
 
 
-def wrapped(pack, channels, **facts):
-    networks, loading = pack("comod_core.networks"), pack("comod_core.loading")
-    torch.manual_seed(0)
-    net = networks.CoModGenerator(networks.CoModConfig(
-        16, z_dim=8, w_dim=8, mapping_layers=2, mapping_fmaps=8, fmap_base=64, fmap_max=16, pix2pix=True,
-        condition_channels=channels)).eval().requires_grad_(False)
-    net.info = loading.ModelInfo("tiny", "comodgan", 16, 3, "none", "here", "0" * 64, **facts)
-    return pack("nodes.host").host.wrap(net)
-
-
 @pytest.fixture(scope="module")
 def edges(pack):
-    return wrapped(pack, 1, condition="edges")
+    return translator(pack, 1, condition="edges")
 
 
 @pytest.fixture(scope="module")
 def maps(pack, parts):
-    return wrapped(pack, 7, condition="labels", classes=tuple(map(str, parts)))
+    return translator(pack, 7, condition="labels", classes=tuple(map(str, parts)))
 
 
 @pytest.fixture
@@ -118,7 +109,7 @@ def test_wrong_palettes_and_tables(pack, nodes, maps, label_picture):
     with pytest.raises(ValueError, match="label maps of 7 classes, and the label map has 1"):
         nodes["CoModLabelCondition"].execute(maps, torch.zeros(1, 16, 16, 3), classes="all #000000")
     with pytest.raises(ValueError, match="does not say which classes"):
-        nodes["CoModLabelCondition"].execute(wrapped(pack, 7), label_picture[1])
+        nodes["CoModLabelCondition"].execute(translator(pack, 7), label_picture[1])
 
 
 def test_wrong_connections(pack, nodes, edges, maps, drawing, label_picture):

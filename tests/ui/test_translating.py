@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from untrained import translator
 
 
 @pytest.fixture(scope="module")
@@ -13,19 +14,9 @@ def work(pack):
     return pack("ui.translating")
 
 
-def wrapped(pack, channels, **facts):
-    networks, loading = pack("comod_core.networks"), pack("comod_core.loading")
-    torch.manual_seed(0)
-    net = networks.CoModGenerator(networks.CoModConfig(
-        16, z_dim=8, w_dim=8, mapping_layers=2, mapping_fmaps=8, fmap_base=64, fmap_max=16, pix2pix=True,
-        condition_channels=channels)).eval().requires_grad_(False)
-    net.info = loading.ModelInfo("tiny", "comodgan", 16, 3, "none", "here", "0" * 64, **facts)
-    return pack("nodes.host").host.wrap(net)
-
-
 @pytest.fixture(scope="module")
 def edges(pack):
-    return wrapped(pack, 1, condition="edges")
+    return translator(pack, 1, condition="edges")
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +26,7 @@ def parts(pack):
 
 @pytest.fixture(scope="module")
 def maps(pack, parts):
-    return wrapped(pack, 7, condition="labels", classes=tuple(map(str, parts)))
+    return translator(pack, 7, condition="labels", classes=tuple(map(str, parts)))
 
 
 @pytest.fixture(autouse=True)
@@ -67,7 +58,7 @@ def test_the_canvas_is_the_model_s(work, edges, maps, parts):
 def test_networks_that_cannot_be_drawn_for(pack, work):
     error, networks = pack("comod_core.errors").CoModError, pack("comod_core.networks")
     with pytest.raises(error, match="nothing to paint with"):
-        work.canvas(wrapped(pack, 7))
+        work.canvas(translator(pack, 7))
     plain = networks.CoModGenerator(networks.CoModConfig(16, fmap_base=64, fmap_max=16))
     with pytest.raises(error, match="translates no drawings"):
         work.canvas(pack("nodes.host").host.wrap(plain))

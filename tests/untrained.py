@@ -1,0 +1,28 @@
+"""Small networks that have learnt nothing, for tests."""
+import torch
+
+
+def filled(net):
+    """The network with every parameter away from its start: biases, noise, gains."""
+    torch.manual_seed(0)
+    with torch.no_grad():
+        for name, parameter in net.named_parameters():
+            if name.endswith(("noise_strength", "gamma")):
+                parameter.fill_(0.3)
+            elif name.endswith("bias"):
+                parameter.add_(torch.randn_like(parameter) * 0.2)
+    return net.eval().requires_grad_(False)
+
+
+def translator(pack, channels, **facts):
+    """A 16x16 network of the pack that translates conditions of so many channels, as nodes pass it on.
+
+    facts: of its `ModelInfo`.
+    """
+    networks, loading = pack("comod_core.networks"), pack("comod_core.loading")
+    torch.manual_seed(0)
+    net = networks.CoModGenerator(networks.CoModConfig(
+        16, z_dim=8, w_dim=8, mapping_layers=2, mapping_fmaps=8, fmap_base=64, fmap_max=16, pix2pix=True,
+        condition_channels=channels)).eval().requires_grad_(False)
+    net.info = loading.ModelInfo("tiny", "comodgan", 16, 3, "none", "here", "0" * 64, **facts)
+    return pack("nodes.host").host.wrap(net)
