@@ -10,11 +10,12 @@ import torch
 
 from ..checkpoints.store import save_networks
 from ..errors import CoModError
+from .projected import ProjectedDiscriminator
 from .recipes import RECIPES, config_from_json
 
 
 def export(snapshot: str | Path, destination: str | Path, metadata: dict[str, Any]) -> Path:
-    """Write the averaged generator and the discriminator of a snapshot as safetensors.
+    """Write the averaged generator and the discriminator of a snapshot (not one on features) as safetensors.
 
     metadata: name, licence, origin, credits, layout ("aligned" or "free"); the number of steps and the settings of the
     run are added. Raises CoModError when the snapshot cannot be read.
@@ -29,7 +30,9 @@ def export(snapshot: str | Path, destination: str | Path, metadata: dict[str, An
     except (RuntimeError, KeyError, OSError, EOFError, ValueError, pickle.UnpicklingError) as error:
         raise CoModError(f"{snapshot}: not a snapshot of a training run ({error}).") from error
     facts = recipe.facts(config) | metadata | {"steps": str(state["step"]), "training": config.to_json()}
-    networks = {"generator": recipe.plain(generator), "discriminator": recipe.plain(discriminator)}
+    networks = {"generator": recipe.plain(generator)}
+    if not isinstance(discriminator, ProjectedDiscriminator):       # files hold networks of the architecture alone
+        networks["discriminator"] = recipe.plain(discriminator)
     return save_networks(destination, networks, facts)
 
 

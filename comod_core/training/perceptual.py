@@ -32,14 +32,18 @@ class PerceptualDistance(nn.Module):
         self.blocks = net._blocks[:TAPS[-1] + 1]
         self.eval().requires_grad_(False).to(memory_format=torch.channels_last)
 
-    def features(self, images: Tensor) -> list[Tensor]:
-        """images [N,3,H,W] in [-1,1] -> unit-length features, one a tap."""
+    def maps(self, images: Tensor) -> list[Tensor]:
+        """images [N,3,H,W] in [-1,1] -> what the network sees, one map a tap."""
         x, found = self.stem(images * (127.5 / 128)), []
         for index, block in enumerate(self.blocks):
             x = block(x)
             if index in TAPS:
-                found.append(x * (x.square().sum(dim=1, keepdim=True) + 1e-8).rsqrt())
+                found.append(x)
         return found
+
+    def features(self, images: Tensor) -> list[Tensor]:
+        """images [N,3,H,W] in [-1,1] -> unit-length features, one a tap."""
+        return [x * (x.square().sum(dim=1, keepdim=True) + 1e-8).rsqrt() for x in self.maps(images)]
 
     def forward(self, fake: Tensor, real: Tensor, mask: Tensor) -> Tensor:
         """fake, real [N,3,H,W] in [-1,1], mask [N,1,H,W], 1 = hole -> [N]; gradients flow to `fake`."""

@@ -19,6 +19,7 @@ from ..holes import HoleSource
 from ..losses import best_of, discriminator_loss, generator_loss, hole_l1
 from ..perceptual import PerceptualDistance
 from ..presets import NARROW, augmentation
+from ..projected import ProjectedDiscriminator
 from ..trainer import Trainer
 from .base import Recipe
 
@@ -33,6 +34,8 @@ class CompletionConfig(TrainConfig):
     the nearest completion alone and the rest for all.
     diversity_weight: of the perceptual distance between two completions of one hole, which is rewarded as far as
     diversity_limit (Yang et al., "Diversity-Sensitive Conditional GANs", 2019; theirs is a distance of pixels).
+    critic: "pictures", the published discriminator, or "features", `ProjectedDiscriminator`, which wants no R1;
+    adversarial_weight: of the generator's loss by it.
     hole_range: hole ratios of the free-form masks; brush_width: of their strokes in pixels, None for the paper's scaled
     to the resolution. structured_masks: share of rectangles and halves. mask_folder: masks to use in place of all that.
     """
@@ -48,6 +51,8 @@ class CompletionConfig(TrainConfig):
     nearest_share: float = 1.0
     diversity_weight: float = 0.0
     diversity_limit: float = 0.2
+    critic: str = "pictures"
+    adversarial_weight: float = 1.0
     noise_mode: str = "random"
     style_mixing: float = 0.5
     hole_range: tuple[float, float] = (0.0, 1.0)
@@ -59,6 +64,11 @@ class CompletionConfig(TrainConfig):
         super().__post_init__()
         if not 0 <= self.hole_range[0] < self.hole_range[1] <= 1:
             raise CoModError(f"Training: hole_range {list(self.hole_range)} must rise within [0,1].")
+        if self.critic not in ("pictures", "features"):
+            raise CoModError(f"Training: critic is {self.critic!r}; there are 'pictures' and 'features'.")
+        if self.critic == "features" and (self.r1_gamma or self.freeze_d or self.network.resolution < 64):
+            raise CoModError("Training: critic 'features' is for pictures of 64x64 or more and goes without R1 and "
+                             "frozen layers: set r1_gamma=0 and freeze_d=0.")
         if self.samples_per_hole < 1 or self.batch % self.samples_per_hole:
             raise CoModError("Training: samples_per_hole must divide the batch.")
         if self.diversity_weight and (self.samples_per_hole != 2 or not self.perceptual_weight):
@@ -96,6 +106,8 @@ class Completion(Recipe):
     @staticmethod
     def networks(config: CompletionConfig) -> tuple[nn.Module, nn.Module]:
         """Generator and discriminator of these settings, with fresh weights."""
+        if config.critic == "features":
+            return CoModGenerator(config.network), ProjectedDiscriminator(config.network.resolution)
         return CoModGenerator(config.network), CoModDiscriminator(config.network)
 
     @classmethod
@@ -201,7 +213,7 @@ class Completion(Recipe):
         if not alone:
             scores = trainer.discriminator(*trainer.augment(part.fake, part.holes, part.seeds, 3))
             adversarial = generator_loss(scores)
-            loss, losses = loss + adversarial, losses | {"G": adversarial}
+            loss, losses = loss + config.adversarial_weight * adversarial, losses | {"G": adversarial}
         return loss, losses
 
     def l1_weight(self, images: int) -> float:

@@ -1,0 +1,55 @@
+"""A discriminator on the features of a frozen network (Sauer et al., "Projected GANs Converge Faster", 2021)."""
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+from .perceptual import STRIDES, PerceptualDistance
+
+WIDTHS = (16, 24, 40, 80)      # channels of Lite0's taps, at strides 2, 4, 8 and 16
+SCALE = 0.25                    # of their values, which are of the order of 10
+
+
+class ProjectedDiscriminator(nn.Module):
+    """Scores of pictures by small discriminators on EfficientNet-Lite0's maps of four sizes.
+
+    The maps are mixed by fixed random projections, across channels (1x1) and from the coarsest to the finest (3x3), so
+    that no head sees one channel alone; only the heads learn. They take spectral norm and, unlike the published
+    ones, see the mask or condition beside the features. resolution: side of the pictures, a power of two from 64 on;
+    condition_channels: of what comes with them; width: of the projections. Raises CoModError when Lite0's packages are
+    missing.
+    """
+
+    def __init__(self, resolution: int, condition_channels: int = 1, width: int = 64):
+        super().__init__()
+        self._eyes = [PerceptualDistance()]     # a list keeps what does not learn out of the snapshots
+        for index, channels in enumerate(WIDTHS):
+            self.register_buffer(f"across{index}", torch.randn(width, channels, 1, 1) / channels ** 0.5)
+            self.register_buffer(f"down{index}", torch.randn(width, width, 3, 3) / (9 * width) ** 0.5)
+        self.heads = nn.ModuleList(_head(resolution // stride, width + condition_channels, width)
+                                   for stride in STRIDES)
+
+    def forward(self, images: Tensor, condition: Tensor) -> Tensor:
+        """images [N,3,R,R] in [-1,1], condition [N,C,R,R] -> logits [N,4], one a size; gradients flow to the images."""
+        eyes = self._eyes[0].to(images.device)
+        scores, below = [], None
+        for index, x in reversed(list(enumerate(eyes.maps(images)))):
+            x = F.conv2d(x * SCALE, getattr(self, f"across{index}"))
+            if below is not None:
+                x = x + F.interpolate(below, scale_factor=2, mode="bilinear", align_corners=False)
+            below = F.conv2d(x, getattr(self, f"down{index}"), padding=1)
+            seen = F.avg_pool2d(condition, STRIDES[index])
+            scores.append(self.heads[index](torch.cat([below, seen], dim=1)))
+        return torch.cat(scores, dim=1)
+
+
+def _head(size: int, channels: int, width: int) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    while size > 4:
+        layers += [spectral_norm(nn.Conv2d(channels, width, 4, 2, 1)), nn.LeakyReLU(0.2)]
+        size, channels = size // 2, width
+    layers += [spectral_norm(nn.Conv2d(channels, width, 3, 1, 1)), nn.LeakyReLU(0.2),
+               spectral_norm(nn.Conv2d(width, 1, 4)), nn.Flatten()]
+    return nn.Sequential(*layers)

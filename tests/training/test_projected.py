@@ -1,0 +1,86 @@
+"""The discriminator on features: what it sees, what learns, what a snapshot and a model file hold of it."""
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from comod_core import load_model
+from comod_core.errors import CoModError
+from comod_core.networks import CoModConfig
+from comod_core.training.export import export
+from comod_core.training.loop import train
+from comod_core.training.place import Place
+from comod_core.training.projected import ProjectedDiscriminator
+from comod_core.training.recipes import CompletionConfig
+
+CONFIG = CompletionConfig(
+    network=CoModConfig(resolution=64, z_dim=8, w_dim=8, mapping_layers=2, mapping_fmaps=8, fmap_base=128, fmap_max=8),
+    batch=4, total_kimg=0.012, r1_gamma=0.0, critic="features", snapshot_minutes=60.0, brush_width=(4.0, 12.0))
+
+
+@pytest.fixture(scope="module")
+def critic():
+    torch.manual_seed(0)
+    return ProjectedDiscriminator(64)
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    return torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0)).clamp(-1, 1)
+
+
+@pytest.fixture(scope="module")
+def set_of_pictures():
+    return np.random.default_rng(0).integers(0, 256, (16, 64, 64, 3), dtype=np.uint8)
+
+
+def test_one_score_a_size_and_gradients_for_the_pictures(critic, pictures):
+    seen = pictures.clone().requires_grad_()
+    scores = critic(seen, torch.zeros(2, 1, 64, 64))
+    assert scores.shape == (2, 4)
+    (gradient,) = torch.autograd.grad(scores.sum(), seen)
+    assert (gradient.abs().amax(dim=(1, 2, 3)) > 0).all()
+
+
+def test_every_head_sees_the_mask(critic, pictures):
+    mask = torch.zeros(2, 1, 64, 64)
+    critic.eval()
+    a, b = critic(pictures, mask), critic(pictures, mask + 1)
+    critic.train()
+    assert (a != b).all()
+
+
+def test_only_the_heads_learn_and_the_feature_network_is_not_saved(critic):
+    assert all(name.startswith("heads.") for name, _ in critic.named_parameters())
+    state = critic.state_dict()
+    assert sum(value.numel() for value in state.values()) < 1e6 and "across0" in state
+
+
+def test_a_run_resumes_to_the_same_losses(set_of_pictures, tmp_path):
+    def losses(folder, config):
+        return [found.losses for found in train(config, set_of_pictures, tmp_path / folder, place=Place())]
+
+    whole = losses("whole", CONFIG)
+    halves = losses("halves", dataclasses.replace(CONFIG, total_kimg=0.004)) + losses("halves", CONFIG)
+    assert len(whole) == 3 and set(whole[0]) == {"D", "G", "L1"} and whole == halves
+
+
+def test_a_model_file_holds_the_generator_alone(set_of_pictures, tmp_path):
+    list(train(dataclasses.replace(CONFIG, total_kimg=0.004), set_of_pictures, tmp_path, place=Place()))
+    model = export(tmp_path / "snapshot.pt", tmp_path / "m.safetensors", {"name": "m", "licence": "none"})
+    assert load_model(model).resolution == 64
+    (again,) = train(dataclasses.replace(CONFIG, total_kimg=0.004), set_of_pictures, tmp_path / "b", place=Place(),
+                     start=model)
+    assert np.isfinite(list(again.losses.values())).all()
+
+
+@pytest.mark.parametrize("change", [{"r1_gamma": 1.0}, {"freeze_d": 1}, {"network": CoModConfig(resolution=32)}])
+def test_what_does_not_go_with_it(change):
+    with pytest.raises(CoModError, match="critic 'features'"):
+        dataclasses.replace(CONFIG, **change)
+
+
+def test_an_unknown_critic():
+    with pytest.raises(CoModError, match="there are 'pictures' and 'features'"):
+        dataclasses.replace(CONFIG, critic="words")
