@@ -16,7 +16,7 @@ from ..config import TrainConfig
 from ..grids import completion_grid
 from ..heldout import FIXED, GRID_ROWS, GRID_SEEDS, HeldOut, to_bytes
 from ..holes import HoleSource
-from ..losses import best_of, discriminator_loss, generator_loss, hole_l1
+from ..losses import best_of, discriminator_hinge, discriminator_loss, generator_hinge, generator_loss, hole_l1
 from ..perceptual import PerceptualDistance
 from ..presets import NARROW, augmentation
 from ..projected import ProjectedDiscriminator
@@ -34,8 +34,8 @@ class CompletionConfig(TrainConfig):
     the nearest completion alone and the rest for all.
     diversity_weight: of the perceptual distance between two completions of one hole, which is rewarded as far as
     diversity_limit (Yang et al., "Diversity-Sensitive Conditional GANs", 2019; theirs is a distance of pixels).
-    critic: "pictures", the published discriminator, or "features", `ProjectedDiscriminator`, which wants no R1;
-    adversarial_weight: of the generator's loss by it.
+    critic: "pictures", the published discriminator, or "features", `ProjectedDiscriminator` with the hinge loss and
+    without R1; adversarial_weight: of the generator's loss by it.
     hole_range: hole ratios of the free-form masks; brush_width: of their strokes in pixels, None for the paper's scaled
     to the resolution. structured_masks: share of rectangles and halves. mask_folder: masks to use in place of all that.
     """
@@ -101,6 +101,7 @@ class Completion(Recipe):
         self.holes = HoleSource(config.network.resolution, config.seed, hole_range=config.hole_range,
                                 brush_width=config.brush_width, structured=config.structured_masks,
                                 folder=config.mask_folder)
+        self.on_features = config.critic == "features"
         self.perceptual: nn.Module | None = PerceptualDistance() if config.perceptual_weight else None
 
     @staticmethod
@@ -169,7 +170,7 @@ class Completion(Recipe):
             reals = d(*change(part.real, part.mask, part.seeds, 0))
             fakes = d(*change(part.fake.detach(), part.holes, part.seeds, 1))
             change.watch(reals)
-            value = discriminator_loss(reals, fakes)
+            value = (discriminator_hinge if self.on_features else discriminator_loss)(reals, fakes)
             return value, {"D": value}
 
         def scored(part: Part) -> tuple[Callable[[Tensor], Tensor], Tensor]:
@@ -212,7 +213,7 @@ class Completion(Recipe):
         loss = loss - config.diversity_weight * variety
         if not alone:
             scores = trainer.discriminator(*trainer.augment(part.fake, part.holes, part.seeds, 3))
-            adversarial = generator_loss(scores)
+            adversarial = (generator_hinge if self.on_features else generator_loss)(scores)
             loss, losses = loss + config.adversarial_weight * adversarial, losses | {"G": adversarial}
         return loss, losses
 
