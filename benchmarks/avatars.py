@@ -126,7 +126,7 @@ def card(record: dict) -> str:
              f"{record['parameters'] / 1e6:.1f} M parameters without the discriminator.",
              f"- Measured on {record['count']} held-out drawings; {record['machine']}. Free-form holes, one seed "
              f"a hole: the numbers of `comod evaluate {MODEL} --data HELDOUT --count {record['count']} --pairs "
-             f"{record['count']}`.", ""]
+             f"{record['count']}` with {record['threads']} threads (others change the last digits).", ""]
     for metric in METRICS:
         if "IDS" in metric and record["count"] < PAIRS:
             continue        # fewer pairs than features can be told apart whatever the quality
@@ -188,7 +188,8 @@ def main() -> None:
     record = {"model": MODEL, "sha256": net.info.sha256, "bytes": file.stat().st_size,
               "parameters": sum(p.numel() for p in net.parameters()),
               "header": {key: read_header(file)[key] for key in ("origin", "credits", "licence", "steps")},
-              "count": options.count, "machine": f"{os.cpu_count()} cores, {platform.machine()} {platform.system()}, "
+              "count": options.count, "threads": torch.get_num_threads(),
+              "machine": f"{os.cpu_count()} cores, {platform.machine()} {platform.system()}, "
               f"torch {torch.__version__}", "curves": {name: read_rows(folder / "metrics.jsonl")
                          for name, folder in ((MODEL, options.run), ("unet-l1", options.unet)) if folder},
               "results": run(net, options.unet, options.data, options.count, ROOT / "out" / "avatars")}
