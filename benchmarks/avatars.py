@@ -126,7 +126,7 @@ def card(record: dict) -> str:
              f"{record['parameters'] / 1e6:.1f} M parameters without the discriminator.",
              f"- Measured on {record['count']} held-out drawings; {record['machine']}. Free-form holes, one seed "
              f"a hole: the numbers of `comod evaluate {MODEL} --data HELDOUT --count {record['count']} --pairs "
-             f"{record['count']}` with {record['threads']} threads (others change the last digits).", ""]
+             f"{record['count']}` with OMP_NUM_THREADS={record['threads']} (other numbers change the last digits).", ""]
     for metric in METRICS:
         if "IDS" in metric and record["count"] < PAIRS:
             continue        # fewer pairs than features can be told apart whatever the quality
