@@ -68,6 +68,10 @@ def place_of(precision: str, device: str):
     try:
         from comod_core.training.place import Place
 
+        if int(os.environ.get("WORLD_SIZE", 1)) == 1:
+            from accelerate.state import AcceleratorState
+
+            AcceleratorState._reset_state(reset_partial_state=True)     # it takes one number format a process
         return Place(precision, cpu=device == "cpu")
     except CoModError:
         return OneProcess(precision, device)
