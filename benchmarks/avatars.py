@@ -180,6 +180,8 @@ def main() -> None:
     parser.add_argument("--unet", type=Path)
     parser.add_argument("--sheet-only", action="store_true")
     options = parser.parse_args()
+    if options.unet and not options.run:
+        parser.error("--unet needs --run: the card says how long both were trained")
     net, file = load_model(MODEL), find_model(MODEL)[0]
     real = torch.from_numpy(np.array(load_avatars(options.data)[0][:8])).permute(0, 3, 1, 2)
     contact_sheet(net, real, IMAGES / "avatars-contact-sheet.jpg")
