@@ -6,10 +6,22 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from ..errors import CoModError
+from .config import TrainConfig
 from .perceptual import STRIDES, PerceptualDistance
 
 WIDTHS = (16, 24, 40, 80)      # channels of Lite0's taps, at strides 2, 4, 8 and 16
 SCALE = 0.25                    # of their values, which are of the order of 10
+CRITICS = ("pictures", "features")
+
+
+def check_critic(config: TrainConfig) -> None:
+    """Raise CoModError where the settings' critic is unknown or what goes with it does not fit."""
+    if config.critic not in CRITICS:
+        raise CoModError(f"Training: critic is {config.critic!r}; there are 'pictures' and 'features'.")
+    if config.critic == "features" and (config.r1_gamma or config.freeze_d or config.network.resolution < 64):
+        raise CoModError("Training: critic 'features' is for pictures of 64x64 or more and goes without R1 and "
+                         "frozen layers: set r1_gamma=0 and freeze_d=0.")
 
 
 class ProjectedDiscriminator(nn.Module):

@@ -13,6 +13,7 @@ from comod_core.training.loop import train
 from comod_core.training.place import Place
 from comod_core.training.projected import ProjectedDiscriminator
 from comod_core.training.recipes import CompletionConfig
+from comod_core.training.recipes.translation_config import TranslationConfig
 
 CONFIG = CompletionConfig(
     network=CoModConfig(resolution=64, z_dim=8, w_dim=8, mapping_layers=2, mapping_fmaps=8, fmap_base=128, fmap_max=8),
@@ -73,6 +74,24 @@ def test_a_model_file_holds_the_generator_alone(set_of_pictures, tmp_path):
     (again,) = train(dataclasses.replace(CONFIG, total_kimg=0.004), set_of_pictures, tmp_path / "b", place=Place(),
                      start=model)
     assert np.isfinite(list(again.losses.values())).all()
+
+
+@pytest.mark.parametrize("architecture", ["comodgan", "pix2pix", "spade"])
+def test_pairs_are_scored_by_their_features(architecture, set_of_pictures, tmp_path):
+    config = TranslationConfig(network=dataclasses.replace(CONFIG.network, pix2pix=True, condition_channels=1),
+                               architecture=architecture, batch=4, total_kimg=0.004, r1_gamma=0.0, critic="features",
+                               adversarial="hinge", snapshot_minutes=60.0)
+    edges = np.zeros((16, 64, 64, 1), np.uint8)
+    (found,) = train(config, set_of_pictures, tmp_path, place=Place(), beside={"edges": edges})
+    assert np.isfinite([found.losses["D"], found.losses["G"]]).all()
+    weights = torch.load(tmp_path / "snapshot.pt", weights_only=True)["discriminator"]
+    assert any(name.startswith("heads.") for name in weights)
+
+
+def test_matching_needs_a_discriminator_that_gives_features():
+    with pytest.raises(CoModError, match="matching_weight"):
+        TranslationConfig(network=CoModConfig(resolution=64, pix2pix=True), architecture="spade", r1_gamma=0.0,
+                          critic="features", matching_weight=1.0)
 
 
 @pytest.mark.parametrize("change", [{"r1_gamma": 1.0}, {"freeze_d": 1}, {"network": CoModConfig(resolution=32)}])

@@ -19,7 +19,7 @@ from ..holes import HoleSource
 from ..losses import best_of, discriminator_hinge, discriminator_loss, generator_hinge, generator_loss, hole_l1
 from ..perceptual import PerceptualDistance
 from ..presets import NARROW, augmentation
-from ..projected import ProjectedDiscriminator
+from ..projected import ProjectedDiscriminator, check_critic
 from ..trainer import Trainer
 from .base import Recipe
 
@@ -64,11 +64,7 @@ class CompletionConfig(TrainConfig):
         super().__post_init__()
         if not 0 <= self.hole_range[0] < self.hole_range[1] <= 1:
             raise CoModError(f"Training: hole_range {list(self.hole_range)} must rise within [0,1].")
-        if self.critic not in ("pictures", "features"):
-            raise CoModError(f"Training: critic is {self.critic!r}; there are 'pictures' and 'features'.")
-        if self.critic == "features" and (self.r1_gamma or self.freeze_d or self.network.resolution < 64):
-            raise CoModError("Training: critic 'features' is for pictures of 64x64 or more and goes without R1 and "
-                             "frozen layers: set r1_gamma=0 and freeze_d=0.")
+        check_critic(self)
         if self.samples_per_hole < 1 or self.batch % self.samples_per_hole:
             raise CoModError("Training: samples_per_hole must divide the batch.")
         if self.diversity_weight and (self.samples_per_hole != 2 or not self.perceptual_weight):

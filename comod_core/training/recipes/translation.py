@@ -17,10 +17,11 @@ from ...networks import CoModConfig
 from ...translation import translate_batch
 from ..drawings import DRAWS, check_edges, check_label_array, complete_edges, draws, vary_labels, vary_lines
 from ..heldout import GRID_ROWS, GRID_SEEDS, HeldOut, to_bytes
-from ..losses import best_of, discriminator_loss, generator_loss
+from ..losses import best_of, discriminator_hinge, discriminator_loss, generator_hinge, generator_loss
 from ..pairs import CLASSES
 from ..perceptual import PerceptualDistance
 from ..presets import augmentation
+from ..projected import ProjectedDiscriminator
 from ..trainer import Trainer
 from .base import Recipe
 from .translation_config import ARCHITECTURES, PUBLISHED, TranslationConfig, condition_channels, small_network
@@ -61,6 +62,9 @@ class Translation(Recipe):
     def networks(config: TranslationConfig) -> tuple[nn.Module, nn.Module]:
         """Generator and discriminator of these settings, with fresh weights."""
         _, generator, discriminator = ARCHITECTURES[config.architecture]
+        if config.critic == "features":
+            channels = condition_channels(config.network)
+            return generator(config.network), ProjectedDiscriminator(config.network.resolution, channels)
         return generator(config.network), discriminator(config.network)
 
     @classmethod
@@ -152,7 +156,7 @@ class Translation(Recipe):
             fakes = d(*change(part.fake.detach(), part.condition, part.seeds, 1))
             change.watch(reals)
             hinge = self.config.adversarial == "hinge"
-            value = F.relu(1 - reals).mean() + F.relu(1 + fakes).mean() if hinge else discriminator_loss(reals, fakes)
+            value = (discriminator_hinge if hinge else discriminator_loss)(reals, fakes)
             return value, {"D": value}
 
         def scored(part: Part) -> tuple[Callable[[Tensor], Tensor], Tensor]:
@@ -203,8 +207,8 @@ class Translation(Recipe):
         """What the discriminator says of the pictures, and its features' difference where they are matched."""
         config, d = self.config, trainer.discriminator
         scores = d(*trainer.augment(part.fake, part.condition, part.seeds, 3))
-        loss = -scores.mean() if config.adversarial == "hinge" else generator_loss(scores)
-        losses = {"G": loss}
+        adversarial = (generator_hinge if config.adversarial == "hinge" else generator_loss)(scores)
+        loss, losses = config.adversarial_weight * adversarial, {"G": adversarial}
         if config.matching_weight:
             with torch.no_grad():
                 wanted = d.features(part.wanted, part.condition)

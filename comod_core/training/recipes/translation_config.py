@@ -19,6 +19,7 @@ from ...networks import (
 )
 from ..config import TrainConfig
 from ..presets import NARROW
+from ..projected import check_critic
 
 ARCHITECTURES: dict[str, tuple[type, type, type]] = {
     "comodgan": (CoModConfig, CoModGenerator, CoModDiscriminator),
@@ -47,7 +48,8 @@ class TranslationConfig(TrainConfig):
     rest for all.
     diversity_weight: of the perceptual distance between two pictures of one condition, rewarded as far as
     diversity_limit. matching_weight: of the difference of the discriminator's features (SPADE). adversarial: "logistic"
-    or "hinge".
+    or "hinge". critic: "pictures", the architecture's own discriminator, or "features", `ProjectedDiscriminator` on
+    condition and picture, without R1; adversarial_weight: of the generator's loss by it.
     jitter: pixels by which conditions are moved; drop: share of them in which places are left out.
     """
 
@@ -66,6 +68,8 @@ class TranslationConfig(TrainConfig):
     diversity_limit: float = 0.3
     matching_weight: float = 0.0
     adversarial: str = "logistic"
+    critic: str = "pictures"
+    adversarial_weight: float = 1.0
     noise_mode: str = "random"
     style_mixing: float = 0.5
     jitter: float = 0.0
@@ -80,6 +84,7 @@ class TranslationConfig(TrainConfig):
                                                               condition_channels(self.network)))
         if self.adversarial not in ("logistic", "hinge"):
             raise CoModError(f"Training: adversarial {self.adversarial!r} is neither logistic nor hinge.")
+        check_critic(self)
         if self.samples_per_condition < 1 or self.batch % self.samples_per_condition:
             raise CoModError("Training: samples_per_condition must divide the batch.")
         if self.diversity_weight and (self.samples_per_condition < 2 or not self.perceptual_weight):
@@ -87,8 +92,9 @@ class TranslationConfig(TrainConfig):
                              "perceptual_weight.")
         if self.architecture == "comodgan" and not self.network.pix2pix:
             raise CoModError("Training: this network completes holes; set network.pix2pix=true.")
-        if self.matching_weight and self.architecture == "comodgan":
-            raise CoModError("Training: matching_weight is for pix2pix and spade, whose discriminators give features.")
+        if self.matching_weight and (self.architecture == "comodgan" or self.critic == "features"):
+            raise CoModError("Training: matching_weight is for the discriminators of pix2pix and spade, which give "
+                             "features.")
         channels, count = condition_channels(self.network), len(parse_table(self.classes)) if self.classes else 0
         if self.recipe == "labels" and channels != count:
             raise CoModError(f"Training: the network takes {channels} channels and there are {count} classes; set "
