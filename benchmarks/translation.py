@@ -164,7 +164,6 @@ def card(kind: str, record: dict) -> str:
     """The model card as Markdown."""
     header, found, name = record["header"], record["results"], NAMES[kind]
     what = "line drawings" if kind == "edges" else "maps of seven parts (skin, hair, eyes, mouth, clothes, …)"
-    settings = json.loads(header["training"])
     baseline = f", two of {BASELINES[kind]}" if "baseline" in record else ""
     columns = list(dict.fromkeys(key for row in found.values() for key in row))
     lines = [f"# {name}", "", "*Written by benchmarks/translation.py.*", "",
@@ -175,8 +174,7 @@ def card(kind: str, record: dict) -> str:
              "avatars, framed alike, and nothing else.", "",
              f"- Data: {header['origin']}; {header['credits']}.",
              f"- Licence of the weights: {header['licence']}.",
-             f"- Training: {int(header['steps']):,} steps of {settings['batch']} pictures on one GPU, recipe `{kind}`; "
-             "the settings are in the file.",
+             f"- Training: {', then '.join(stages(header))}; recipe `{kind}`, the settings are in the file.",
              f"- File: SHA-256 `{record['sha256']}`, {record['bytes'] / 1e6:.1f} MB, "
              f"{record['parameters'] / 1e6:.1f} M parameters.",
              f"- {BASELINES[kind]}: " + baseline_facts(record),
@@ -195,6 +193,14 @@ def card(kind: str, record: dict) -> str:
               f"condition ({VARIED} conditions), \"between two seeds\" their mean difference of 255. Feature distances "
               "of EfficientNet-Lite0 compare with one another only, never with a published FID or LPIPS."]
     return "\n".join(lines)
+
+
+def stages(header: dict) -> list[str]:
+    """What each run that led to a file was, the first one first."""
+    before, settings = header.get("begun"), json.loads(header["training"])
+    critic = "a discriminator on features" if settings.get("critic") == "features" else "the published discriminator"
+    return (stages(json.loads(before)) if before else []) + [
+        f"{int(header['steps']):,} steps of {settings['batch']} pictures with {critic}"]
 
 
 def baseline_facts(record: dict) -> str:
@@ -226,7 +232,8 @@ def main() -> None:
     reals = min(options.reals or pictures_there, pictures_there)
     sizes = [sum(p.numel() for p in net.parameters()) for net in networks.values()]
     record = {"model": name, "sha256": networks[name].info.sha256, "bytes": file.stat().st_size, "parameters": sizes[0],
-              "header": {key: read_header(file)[key] for key in ("origin", "credits", "licence", "steps", "training")},
+              "header": {key: value for key, value in read_header(file).items()
+                         if key in ("origin", "credits", "licence", "steps", "training", "begun")},
               "count": options.count, "reals": reals, "pictures": pictures_there,
               "machine": f"{os.cpu_count()} cores, {platform.machine()} {platform.system()}, torch {torch.__version__}",
               "results": measure(networks, kind, options.data, options.heldout, options.count, reals)}

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import pickle
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,8 @@ def export(snapshot: str | Path, destination: str | Path, metadata: dict[str, An
     """Write the averaged generator and the discriminator of a snapshot (not one on features) as safetensors.
 
     metadata: name, licence, origin, credits, layout ("aligned" or "free"); the number of steps and the settings of the
-    run are added. Raises CoModError when the snapshot cannot be read.
+    run are added, and what is known of the file that it began with, if any ("begun", JSON). Raises CoModError when the
+    snapshot cannot be read.
     """
     try:
         state = torch.load(snapshot, map_location="cpu", weights_only=True)
@@ -30,6 +32,8 @@ def export(snapshot: str | Path, destination: str | Path, metadata: dict[str, An
     except (RuntimeError, KeyError, OSError, EOFError, ValueError, pickle.UnpicklingError) as error:
         raise CoModError(f"{snapshot}: not a snapshot of a training run ({error}).") from error
     facts = recipe.facts(config) | metadata | {"steps": str(state["step"]), "training": config.to_json()}
+    if state.get("begun"):
+        facts["begun"] = json.dumps(state["begun"])
     networks = {"generator": recipe.plain(generator)}
     if not isinstance(discriminator, ProjectedDiscriminator):       # files hold networks of the architecture alone
         networks["discriminator"] = recipe.plain(discriminator)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from ..checkpoints import import_checkpoint
 from ..errors import CoModError
-from ..files import atomic_write
+from ..files import atomic_write, sha256_of
 from ..networks.biggan import settle_spectral_norm
 from ..networks.layers import ResidualDown
 from .augment import Augment
@@ -57,6 +57,7 @@ class Trainer:
         self.ema = copy.deepcopy(self.generator).eval().requires_grad_(False)
         self.augment = Augment(config.augment, config.ada_target, config.ada_kimg)
         self.step = 0
+        self.begun: dict[str, str] = {}     # the file whose weights the run began with
         self._frozen = _highest_blocks(self.discriminator, config.freeze_d)
         self.g_optimizer = self.place.prepare(torch.optim.Adam(self.generator.parameters(), fused=True))
         self.d_optimizer = self.place.prepare(torch.optim.Adam(self.discriminator.parameters(), fused=True))
@@ -171,6 +172,9 @@ class Trainer:
         the names of the layers that stay new. Raises CoModError when the file cannot be read or nothing fits.
         """
         found = import_checkpoint(path)
+        facts = found.metadata
+        self.begun = {"file": Path(path).name, "sha256": facts.get("source_sha256") or sha256_of(path)}
+        self.begun |= {name: str(facts[name]) for name in ("name", "steps", "training", "begun") if name in facts}
         fresh = _take(self.generator, found.generator, "generator")
         weights = {f"generator.{_plain(name)}" for name in self.generator.state_dict()}
         weights = {name for name in weights if name.endswith("weight")}
@@ -191,7 +195,7 @@ class Trainer:
         """
         state = {name: getattr(self, name).state_dict() for name in PARTS}
         scaler = self.place.accelerator.scaler
-        state |= {"step": self.step, "config": self.config.to_json(), "augment_p": self.augment.p,
+        state |= {"step": self.step, "begun": self.begun, "config": self.config.to_json(), "augment_p": self.augment.p,
                   "scaler": scaler.state_dict() if scaler is not None else {}}
         try:
             with atomic_write(path) as file:
@@ -208,6 +212,7 @@ class Trainer:
             for name in PARTS:
                 getattr(self, name).load_state_dict(state[name])
             self.step, self.augment.p = state["step"], state.get("augment_p", self.augment.p)
+            self.begun = state.get("begun", {})
             if self.place.accelerator.scaler is not None and state.get("scaler"):
                 self.place.accelerator.scaler.load_state_dict(state["scaler"])
         except (RuntimeError, KeyError, OSError, ValueError, EOFError, pickle.UnpicklingError) as error:

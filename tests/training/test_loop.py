@@ -2,6 +2,7 @@
 import dataclasses
 import errno
 import itertools
+import json
 import os
 import signal
 import subprocess
@@ -15,6 +16,8 @@ import torch
 from PIL import Image
 
 from comod_core import CoModError
+from comod_core.checkpoints.store import read_header
+from comod_core.files import sha256_of
 from comod_core.networks import CoModConfig
 from comod_core.training import losses
 from comod_core.training.data import Pictures
@@ -122,6 +125,25 @@ def test_a_run_can_start_from_a_model_file(tmp_path):
         assert torch.equal(other.discriminator.state_dict()[name], tensor)
     with pytest.raises(CoModError, match="not a snapshot"):
         export(model, tmp_path / "x.safetensors", {})
+
+
+def test_a_model_file_tells_what_its_run_began_with(tmp_path):
+    def model(trainer, name: str):
+        trainer.save(tmp_path / "snapshot.pt")
+        return export(tmp_path / "snapshot.pt", tmp_path / f"{name}.safetensors", {"name": name, "licence": "none"})
+
+    files = [model(trainer_of(CONFIG, pictures()), "first")]
+    for name in ("second", "third"):
+        trainer = trainer_of(CONFIG, pictures())
+        trainer.start_from(files[-1])
+        trainer.save(tmp_path / "between.pt")
+        resumed = trainer_of(CONFIG, pictures())
+        resumed.restore(tmp_path / "between.pt")
+        files.append(model(resumed, name))
+    headers = [read_header(file) for file in files]
+    second = json.loads(headers[2]["begun"])
+    assert "begun" not in headers[0] and (second["name"], second["steps"]) == ("second", "0")
+    assert [second["sha256"], json.loads(second["begun"])["sha256"]] == [sha256_of(files[1]), sha256_of(files[0])]
 
 
 def test_a_run_at_another_resolution_takes_the_layers_that_fit(tmp_path):
