@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..comod_core import stylemaps
 from ..comod_core.animations import check_animation, save_animation
 from ..comod_core.editing import landing
 from ..comod_core.errors import CoModError
@@ -21,13 +22,21 @@ from ..comod_core.images import open_picture, save_picture
 from ..nodes.layout import images_in, images_out, masks_out
 from ..nodes.sockets import StyledPictures
 from ..nodes.style_edits import StyleMapBlend, StyleMapTransplant
-from ..nodes.stylemaps import StyleMapDecode, StyleMapEncode, StyleMapInterpolate, StyleMapSample
+from ..nodes.stylemaps import (
+    StyleMapDecode,
+    StyleMapEncode,
+    StyleMapInterpolate,
+    StyleMapSample,
+    on_device,
+    style_network,
+)
 from .edits import new_file
 from .jobs import Job
 from .sources import HOLE, Source, open_source, read
 
 COPY_SIDE = 768             # pixels: larger pictures are edited live as a copy of this size
 KEPT = 12                   # encoded copies: of a few people at a time
+EXPANDED = 4                # of them as levels too, 123 MB each at 256: a picture and its three references
 NOTHING = "Nothing is edited yet: paint over a part of a reference first."
 
 
@@ -81,11 +90,12 @@ class Edited:
 
 
 class Encodings:
-    """Style maps of the pictures that were encoded last, KEPT of each model, by file and settings."""
+    """Style maps of the pictures that were encoded last, KEPT of each model, by file and settings; levels of some."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._kept: weakref.WeakKeyDictionary[Any, OrderedDict[tuple, StyledPictures]] = weakref.WeakKeyDictionary()
+        self._levels: weakref.WeakKeyDictionary[Any, OrderedDict[int, tuple]] = weakref.WeakKeyDictionary()
 
     def of(self, model: Any, source: Source, settings: dict[str, Any] | None = None) -> StyledPictures:
         """What the Encode node makes of the source's picture. Raises CoModError as the node does."""
@@ -99,6 +109,24 @@ class Encodings:
             while len(kept) > KEPT:
                 kept.popitem(last=False)
             return kept[key]
+
+    def expanded(self, model: Any, pictures: StyledPictures) -> StyledPictures:
+        """The same with levels for style maps, so that not every stroke makes them anew.
+
+        On a GPU, where making them is quicker than moving them, it is `pictures` itself.
+        """
+        network = style_network(model)
+        if network.w_avg.device.type != "cpu":
+            return pictures
+        with self._lock:
+            kept = self._levels.setdefault(model, OrderedDict())
+            if id(pictures) not in kept:        # the pictures are kept as well, so that their id stays theirs
+                levels = stylemaps.expand(network, on_device(network, pictures.style))
+                kept[id(pictures)] = pictures, dataclasses.replace(pictures, style=levels)
+            kept.move_to_end(id(pictures))
+            while len(kept) > EXPANDED:
+                kept.popitem(last=False)
+            return kept[id(pictures)][1]
 
 
 def opened(source: Source) -> Opened:
@@ -129,9 +157,14 @@ def edit(encodings: Encodings, model: Any, target: Opened, parts: Sequence[Part]
     start = time.monotonic()
     settings = settings if full else settings.reduced(target.zoom)
     before = after = encodings.of(model, _chosen(target, full), settings.encode)
+    parts = sorted(parts, key=lambda part: any(part.shift))
+    if parts and not _cells_blended(parts[0], settings):
+        after = encodings.expanded(model, before)
     places = {}
-    for part in sorted(parts, key=lambda part: any(part.shift)):
+    for part in parts:
         taken = encodings.of(model, _chosen(part.opened, full))
+        if not _cells_blended(part, settings):
+            taken = encodings.expanded(model, taken)
         shift = [round(side / (1 if full else target.zoom)) for side in part.shift]
         place = (landing(before.photo, taken.photo, part.mask, shift)[2] > HOLE).float()
         if any(part.shift):
@@ -141,6 +174,11 @@ def edit(encodings: Encodings, model: Any, target: Opened, parts: Sequence[Part]
         places[part.index] = place[0, 0]
     image = StyleMapDecode.execute(model, after)[0] if parts else before.source
     return Edited(image, before, after, places, time.monotonic() - start)
+
+
+def _cells_blended(part: Part, settings: Settings) -> bool:
+    """Whether the part is blended by cells of the style maps themselves, not by their levels."""
+    return settings.mode == "w" and not any(part.shift)
 
 
 def _chosen(opened: Opened, full: bool) -> Source:

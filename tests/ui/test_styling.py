@@ -170,6 +170,27 @@ def test_a_stroke_encodes_nothing_again(pack, work, model, pictures, monkeypatch
     assert len(calls) == 3 + work.KEPT - 1 + 2, "9 was kept; what was used longest ago is made again"
 
 
+@pytest.mark.parametrize("mode", ["w", "w+"])
+def test_levels_that_are_kept_change_no_bit_and_are_few(work, model, pictures, monkeypatch, mode):
+    parts = [work.Part(i, one, box(one, 8, 8, 20, 22), shift)
+             for i, (one, shift) in enumerate(zip(pictures[1:], ((0, 0), (4, 2)), strict=True))]
+    encodings, settings = work.Encodings(), work.Settings(mode)
+    calls, expand = [], work.stylemaps.expand
+    monkeypatch.setattr(work.stylemaps, "expand", lambda net, style: (calls.append(isinstance(style, torch.Tensor)),
+                                                                      expand(net, style))[1])
+    first, again = (work.edit(encodings, model, pictures[0], parts, settings).image for _ in range(2))
+    kept = sum(calls)
+    work.edit(encodings, model, pictures[0], parts, settings)
+    assert sum(calls) - kept == (1 if mode == "w" else 0), "only what blending by cells made is expanded again"
+    monkeypatch.setattr(work.Encodings, "expanded", lambda self, model, pictures: pictures)
+    assert torch.equal(first, again) and torch.equal(
+        first, work.edit(encodings, model, pictures[0], parts, settings).image)
+    monkeypatch.undo()
+    for i in range(work.EXPANDED + 2):
+        encodings.expanded(model, encodings.of(model, pictures[0].copy, {"feather": float(i)}))
+    assert len(encodings._levels[model]) == work.EXPANDED
+
+
 def test_random_references_are_the_sample_nodes(pack, work, model):
     source = work.random_picture(model, 7)
     wanted = pack("nodes.stylemaps").StyleMapSample.execute(model, 7)[0].source
