@@ -30,12 +30,14 @@ class ProjectedDiscriminator(nn.Module):
     The maps are mixed by fixed random projections, across channels (1x1) and from the coarsest to the finest (3x3), so
     that no head sees one channel alone; only the heads learn. They take spectral norm and, unlike the published
     ones, see the mask or condition beside the features. resolution: side of the pictures, a power of two from 64 on;
-    condition_channels: of what comes with them; width: of the projections. Raises CoModError when Lite0's packages are
-    missing.
+    condition_channels: of what comes with them; feature_size: values of an instance's feature that comes instead and
+    that a layer, which learns too, turns into as many channels; width: of the projections. Raises CoModError when
+    Lite0's packages are missing.
     """
 
-    def __init__(self, resolution: int, condition_channels: int = 1, width: int = 64):
+    def __init__(self, resolution: int, condition_channels: int = 1, width: int = 64, feature_size: int = 0):
         super().__init__()
+        self.feature = nn.Linear(feature_size, condition_channels) if feature_size else None
         self._eyes = [PerceptualDistance()]     # a list keeps what does not learn out of the snapshots
         for index, channels in enumerate(WIDTHS):
             self.register_buffer(f"across{index}", torch.randn(width, channels, 1, 1) / channels ** 0.5)
@@ -43,8 +45,13 @@ class ProjectedDiscriminator(nn.Module):
         self.heads = nn.ModuleList(_head(resolution // stride, width + condition_channels, width)
                                    for stride in STRIDES)
 
-    def forward(self, images: Tensor, condition: Tensor) -> Tensor:
-        """images [N,3,R,R] in [-1,1], condition [N,C,R,R] -> logits [N,4], one a size; gradients flow to the images."""
+    def forward(self, images: Tensor, condition: Tensor | None = None) -> Tensor:
+        """images [N,3,R,R] in [-1,1] -> logits [N,4], one a size; gradients flow to the images.
+
+        condition: [N,C,R,R], or features [N,F]; None without condition_channels.
+        """
+        if self.feature is not None:
+            condition = self.feature(condition)[..., None, None]
         eyes = self._eyes[0].to(images.device)
         scores, below = [], None
         for index, x in reversed(list(enumerate(eyes.maps(images)))):
@@ -52,9 +59,15 @@ class ProjectedDiscriminator(nn.Module):
             if below is not None:
                 x = x + F.interpolate(below, scale_factor=2, mode="bilinear", align_corners=False)
             below = F.conv2d(x, getattr(self, f"down{index}"), padding=1)
-            seen = F.avg_pool2d(condition, STRIDES[index])
-            scores.append(self.heads[index](torch.cat([below, seen], dim=1)))
+            scores.append(self.heads[index](_beside(below, condition)))
         return torch.cat(scores, dim=1)
+
+
+def _beside(maps: Tensor, condition: Tensor | None) -> Tensor:
+    """Maps [N,C,h,w] with what belongs to them, of any size, beside them."""
+    if condition is None:
+        return maps
+    return torch.cat([maps, F.adaptive_avg_pool2d(condition, maps.shape[-2:])], dim=1)
 
 
 def _head(size: int, channels: int, width: int) -> nn.Sequential:

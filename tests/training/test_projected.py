@@ -7,12 +7,13 @@ import torch
 
 from comod_core import load_model
 from comod_core.errors import CoModError
-from comod_core.networks import CoModConfig
+from comod_core.networks import BigGANConfig, CoModConfig
+from comod_core.networks.stylegan2 import StyleGAN2Config
 from comod_core.training.export import export
 from comod_core.training.loop import train
 from comod_core.training.place import Place
 from comod_core.training.projected import ProjectedDiscriminator
-from comod_core.training.recipes import CompletionConfig
+from comod_core.training.recipes import BigGANInstanceConfig, CompletionConfig, InstanceConfig
 from comod_core.training.recipes.translation_config import TranslationConfig
 
 CONFIG = CompletionConfig(
@@ -86,6 +87,38 @@ def test_pairs_are_scored_by_their_features(architecture, set_of_pictures, tmp_p
     assert np.isfinite([found.losses["D"], found.losses["G"]]).all()
     weights = torch.load(tmp_path / "snapshot.pt", weights_only=True)["discriminator"]
     assert any(name.startswith("heads.") for name in weights)
+
+
+@pytest.mark.parametrize("size", [0, 12])
+@pytest.mark.parametrize("backbone", ["stylegan2", "biggan"])
+def test_instances_are_scored_by_their_features(backbone, size, set_of_pictures, tmp_path):
+    settings = {"batch": 4, "total_kimg": 0.004, "neighbours": 2, "critic": "features", "r1_gamma": 0.0}
+    if backbone == "stylegan2":
+        config = InstanceConfig(network=StyleGAN2Config(64, (8,) * 5, z_dim=8, w_dim=8, feature_size=size,
+                                                        mapping_layers=2), **settings)
+    else:
+        config = BigGANInstanceConfig(network=BigGANConfig(64, 2, 20, feature_size=size, feature_dim=6,
+                                                           attention=(32,)), **settings)
+    rows = np.random.default_rng(0).normal(size=(16, size or 1)).astype(np.float16)
+    (found,) = train(config, set_of_pictures, tmp_path, place=Place(), beside={"instances": rows})
+    assert np.isfinite([found.losses["D"], found.losses["G"]]).all()
+    weights = torch.load(tmp_path / "snapshot.pt", weights_only=True)["discriminator"]
+    assert any(name.startswith("heads.") for name in weights) and ("feature.weight" in weights) == bool(size)
+    if size and backbone == "stylegan2":
+        export(tmp_path / "snapshot.pt", tmp_path / "m.safetensors", {"name": "m", "licence": "none"})
+        assert load_model(tmp_path / "m.safetensors").resolution == 64
+
+
+def test_every_head_sees_the_feature(pictures):
+    torch.manual_seed(0)
+    critic = ProjectedDiscriminator(64, 8, feature_size=12).eval()
+    assert (critic(pictures, torch.zeros(2, 12)) != critic(pictures, torch.ones(2, 12))).all()
+
+
+def test_classes_do_not_go_with_it():
+    with pytest.raises(CoModError, match="takes no classes"):
+        InstanceConfig(network=StyleGAN2Config(64, (8, 8, 8, 8, 8), label_size=3, feature_size=12), r1_gamma=0.0,
+                       critic="features")
 
 
 def test_matching_needs_a_discriminator_that_gives_features():

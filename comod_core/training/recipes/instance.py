@@ -19,14 +19,16 @@ from ...networks.stylegan2 import StyleGAN2Config, StyleGAN2Discriminator, Style
 from ..config import TrainConfig
 from ..grids import instance_grid, instance_samples
 from ..heldout import HeldOut
-from ..losses import discriminator_loss, generator_loss
+from ..losses import discriminator_hinge, discriminator_loss, generator_hinge, generator_loss
 from ..neighbourhoods import SIDE, neighbourhoods, write_features
 from ..perceptual import PerceptualDistance
 from ..presets import augmentation
+from ..projected import ProjectedDiscriminator, check_critic
 from ..trainer import Trainer
 from .base import Recipe
 
 LITE0 = 1280        # values of a feature of Lite0
+EMBEDDED = 32       # channels that a feature becomes for a discriminator on features
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -40,6 +42,8 @@ class InstanceConfig(TrainConfig):
     pull_weight: of the mean absolute difference and perceptual distance of a sample to the nearest of its instance's
     neighbours; not of the publication. The first pull_only_kimg are trained by it alone, without the discriminator.
     critic_steps: updates of the discriminator for one of the generator.
+    critic: "pictures", the published discriminator, or "features", `ProjectedDiscriminator` with the hinge loss and
+    without R1, which takes the feature too; adversarial_weight: of the generator's loss by it.
     """
 
     recipe: str = "instance"
@@ -52,12 +56,17 @@ class InstanceConfig(TrainConfig):
     critic_steps: int = 1
     pull_weight: float = 0.0
     pull_only_kimg: float = 0.0
+    critic: str = "pictures"
+    adversarial_weight: float = 1.0
 
     def __post_init__(self):
         super().__post_init__()
         if self.critic_steps < 1 or not 0 <= self.style_mixing <= 1 or self.feature_noise < 0:
             raise CoModError("Training: critic_steps begins at 1, style_mixing lies in [0,1], feature_noise is not "
                              "negative.")
+        check_critic(self)
+        if self.critic == "features" and self.network.label_size:
+            raise CoModError("Training: critic 'features' takes no classes; set network.label_size=0.")
         if self.pull_weight < 0 or (self.pull_only_kimg and not self.pull_weight) or (
                 self.pull_weight and not self.network.feature_size):
             raise CoModError("Training: pull_weight is not negative and needs instances; pull_only_kimg needs it.")
@@ -99,11 +108,26 @@ class Instance(Recipe):
         sizes = {"instances": config.network.feature_size, "labels": config.network.label_size}
         self.beside = tuple(name for name, size in sizes.items() if size)
         self.perceptual: nn.Module | None = PerceptualDistance() if config.pull_weight else None
+        if config.critic == "features":
+            self.critic_loss, self.maker_loss = discriminator_hinge, generator_hinge
+
+    @classmethod
+    def networks(cls, config: InstanceConfig) -> tuple[nn.Module, nn.Module]:
+        """Generator and discriminator of these settings, with fresh weights."""
+        generator, size = cls.generator(config), config.network.feature_size
+        if config.critic == "features":
+            return generator, ProjectedDiscriminator(config.network.resolution, EMBEDDED if size else 0,
+                                                     feature_size=size)
+        return generator, cls.discriminator(config)
 
     @staticmethod
-    def networks(config: InstanceConfig) -> tuple[nn.Module, nn.Module]:
-        """Generator and discriminator of these settings, with fresh weights."""
-        return StyleGAN2Generator(config.network), StyleGAN2Discriminator(config.network)
+    def generator(config: InstanceConfig) -> nn.Module:
+        return StyleGAN2Generator(config.network)
+
+    @staticmethod
+    def discriminator(config: InstanceConfig) -> nn.Module:
+        """The published one."""
+        return StyleGAN2Discriminator(config.network)
 
     @classmethod
     def preset(cls, size: int, pictures: int, *, paper: bool = False) -> InstanceConfig:
@@ -156,7 +180,7 @@ class Instance(Recipe):
     @staticmethod
     def embedding(net: nn.Module) -> nn.Module:
         """The layer of a network that takes the feature."""
-        return net.mapping.feature
+        return net.feature if isinstance(net, ProjectedDiscriminator) else net.mapping.feature
 
     # ---- what a step sees ---------------------------------------------------------------------
     def step(self, trainer: Trainer) -> dict[str, Tensor]:
@@ -249,7 +273,7 @@ class Instance(Recipe):
     def _penalise(self, trainer: Trainer, parts: Sequence[Part]) -> dict[str, Tensor]:
         def scored(part: Part) -> tuple[Callable[[Tensor], Tensor], Tensor]:
             real, _ = trainer.augment(part.real, part.real[:, :0], part.seeds, 2)
-            return lambda x: trainer.discriminator(x, part.feature, part.label), real
+            return lambda x: self._score(trainer, part, x), real
 
         return trainer.penalise(parts, scored)
 
@@ -263,7 +287,8 @@ class Instance(Recipe):
             if self.perceptual is not None:
                 losses["pull"] = pull(part.fake, part.near, self.perceptual)
             part.fake = None
-            return losses.get("G", 0.0) + self.config.pull_weight * losses.get("pull", 0.0), losses
+            adversarial = self.config.adversarial_weight * losses.get("G", 0.0)
+            return adversarial + self.config.pull_weight * losses.get("pull", 0.0), losses
 
         totals = trainer.update(trainer.g_optimizer, parts, loss)
         if parts[0].w is not None:
@@ -272,6 +297,11 @@ class Instance(Recipe):
 
     def _scores(self, trainer: Trainer, part: Part, image: Tensor, phase: int) -> Tensor:
         image, _ = trainer.augment(image, image[:, :0], part.seeds, phase)
+        return self._score(trainer, part, image)
+
+    def _score(self, trainer: Trainer, part: Part, image: Tensor) -> Tensor:
+        if self.config.critic == "features":
+            return trainer.discriminator(image, part.feature)
         return trainer.discriminator(image, part.feature, part.label)
 
     # ---- what is seen of a run ----------------------------------------------------------------

@@ -39,9 +39,13 @@ class InstanceBigGAN(Instance):
     critic_loss, maker_loss = staticmethod(discriminator_hinge), staticmethod(generator_hinge)
 
     @staticmethod
-    def networks(config: BigGANInstanceConfig) -> tuple[nn.Module, nn.Module]:
-        """Generator and discriminator under spectral norm, with orthogonal weights."""
-        return tuple(spectral_norm(initialise(kind(config.network))) for kind in (BigGANGenerator, BigGANDiscriminator))
+    def generator(config: BigGANInstanceConfig) -> nn.Module:
+        """Under spectral norm, with orthogonal weights."""
+        return spectral_norm(initialise(BigGANGenerator(config.network)))
+
+    @staticmethod
+    def discriminator(config: BigGANInstanceConfig) -> nn.Module:
+        return spectral_norm(initialise(BigGANDiscriminator(config.network)))
 
     @staticmethod
     def plain(net: nn.Module) -> nn.Module:
