@@ -174,7 +174,8 @@ def card(kind: str, record: dict) -> str:
              "avatars, framed alike, and nothing else.", "",
              f"- Data: {header['origin']}; {header['credits']}.",
              f"- Licence of the weights: {header['licence']}.",
-             f"- Training: {', then '.join(stages(header))}; recipe `{kind}`, the settings are in the file.",
+             f"- Training: {', then '.join(stages(header))}{gone_back(header)}; recipe `{kind}`, the settings are "
+             "in the file.",
              f"- File: SHA-256 `{record['sha256']}`, {record['bytes'] / 1e6:.1f} MB, "
              f"{record['parameters'] / 1e6:.1f} M parameters.",
              f"- {BASELINES[kind]}: " + baseline_facts(record),
@@ -201,6 +202,11 @@ def stages(header: dict) -> list[str]:
     critic = "a discriminator on features" if settings.get("critic") == "features" else "the published discriminator"
     return (stages(json.loads(before)) if before else []) + [
         f"{int(header['steps']):,} steps of {settings['batch']} pictures with {critic}"]
+
+
+def gone_back(header: dict) -> str:
+    share = json.loads(header.get("earlier", '{"share": 1}'))["share"]
+    return "" if share == 1 else f", of which the weights go {100 * share:g} % of the way"
 
 
 def baseline_facts(record: dict) -> str:
@@ -233,7 +239,7 @@ def main() -> None:
     sizes = [sum(p.numel() for p in net.parameters()) for net in networks.values()]
     record = {"model": name, "sha256": networks[name].info.sha256, "bytes": file.stat().st_size, "parameters": sizes[0],
               "header": {key: value for key, value in read_header(file).items()
-                         if key in ("origin", "credits", "licence", "steps", "training", "begun")},
+                         if key in ("origin", "credits", "licence", "steps", "training", "begun", "earlier")},
               "count": options.count, "reals": reals, "pictures": pictures_there,
               "machine": f"{os.cpu_count()} cores, {platform.machine()} {platform.system()}, torch {torch.__version__}",
               "results": measure(networks, kind, options.data, options.heldout, options.count, reals)}

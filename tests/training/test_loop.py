@@ -16,6 +16,7 @@ import torch
 from PIL import Image
 
 from comod_core import CoModError
+from comod_core.checkpoints import import_checkpoint
 from comod_core.checkpoints.store import read_header
 from comod_core.files import sha256_of
 from comod_core.networks import CoModConfig
@@ -144,6 +145,26 @@ def test_a_model_file_tells_what_its_run_began_with(tmp_path):
     second = json.loads(headers[2]["begun"])
     assert "begun" not in headers[0] and (second["name"], second["steps"]) == ("second", "0")
     assert [second["sha256"], json.loads(second["begun"])["sha256"]] == [sha256_of(files[1]), sha256_of(files[0])]
+
+
+def test_a_file_can_go_back_towards_the_one_that_its_run_began_with(tmp_path):
+    facts, snapshot = {"name": "tiny", "licence": "none"}, tmp_path / "snapshot.pt"
+    first = trainer_of(CONFIG, pictures())
+    first.save(snapshot)
+    earlier = export(snapshot, tmp_path / "earlier.safetensors", facts)
+    last = trainer_of(dataclasses.replace(CONFIG, seed=5), pictures())
+    last.save(snapshot)
+    found = export(snapshot, tmp_path / "between.safetensors", facts, earlier, 0.25)
+    name = next(name for name, x in first.ema.named_parameters() if name.endswith("weight"))
+    a, b, c = (net.state_dict()[name] for net in (first.ema, last.ema, import_checkpoint(found).generator))
+    assert torch.allclose(c, torch.lerp(a, b, 0.25)) and not torch.allclose(a, b)
+    assert json.loads(read_header(found)["earlier"]) == {"sha256": sha256_of(earlier), "share": 0.25}
+    with pytest.raises(CoModError, match="share is 2"):
+        export(snapshot, tmp_path / "x.safetensors", facts, earlier, 2.0)
+    other = trainer_of(dataclasses.replace(CONFIG, network=dataclasses.replace(CONFIG.network, w_dim=4)), pictures())
+    other.save(snapshot)
+    with pytest.raises(CoModError, match="is not the snapshot's"):
+        export(snapshot, tmp_path / "x.safetensors", facts, earlier)
 
 
 def test_a_run_at_another_resolution_takes_the_layers_that_fit(tmp_path):
