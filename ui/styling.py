@@ -36,7 +36,8 @@ from .sources import HOLE, Source, open_source, read
 
 COPY_SIDE = 768             # pixels: larger pictures are edited live as a copy of this size
 KEPT = 12                   # encoded copies: of a few people at a time
-EXPANDED = 4                # of them as levels too, 123 MB each at 256: a picture and its three references
+EXPANDED = 4                # of them as levels too: a picture and its three references
+LEVELS = 2 ** 30            # bytes of levels: those of one picture have 123 MB at 256
 NOTHING = "Nothing is edited yet: paint over a part of a reference first."
 
 
@@ -124,9 +125,13 @@ class Encodings:
                 levels = stylemaps.expand(network, on_device(network, pictures.style))
                 kept[id(pictures)] = pictures, dataclasses.replace(pictures, style=levels)
             kept.move_to_end(id(pictures))
-            while len(kept) > EXPANDED:
+            while len(kept) > EXPANDED or (len(kept) > 1 and sum(map(_bytes, kept.values())) > LEVELS):
                 kept.popitem(last=False)
             return kept[id(pictures)][1]
+
+
+def _bytes(kept: tuple[StyledPictures, StyledPictures]) -> int:
+    return sum(level.nbytes for level in kept[1].style)
 
 
 def opened(source: Source) -> Opened:

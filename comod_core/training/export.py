@@ -37,13 +37,13 @@ def export(snapshot: str | Path, destination: str | Path, metadata: dict[str, An
         discriminator.load_state_dict(state["discriminator"])
     except (RuntimeError, KeyError, OSError, EOFError, ValueError, pickle.UnpicklingError) as error:
         raise CoModError(f"{snapshot}: not a snapshot of a training run ({error}).") from error
+    networks = {"generator": recipe.plain(generator)}
     if earlier is not None:
-        _go_back(generator, import_checkpoint(earlier).generator, share, earlier)
+        _go_back(networks["generator"], import_checkpoint(earlier).generator, share, earlier)
         metadata = metadata | {"earlier": json.dumps({"sha256": sha256_of(earlier), "share": share})}
     facts = recipe.facts(config) | metadata | {"steps": str(state["step"]), "training": config.to_json()}
     if state.get("begun"):
         facts["begun"] = json.dumps(state["begun"])
-    networks = {"generator": recipe.plain(generator)}
     if not isinstance(discriminator, ProjectedDiscriminator):       # files hold networks of the architecture alone
         networks["discriminator"] = recipe.plain(discriminator)
     return save_networks(destination, networks, facts)

@@ -235,6 +235,10 @@ def test_export_gives_the_averaged_pictures(config, r, tmp_path):
         torch.testing.assert_close(net.generate(z, feature), trainer.ema.generate(z, feature), rtol=1e-4, atol=1e-4)
     sample, = generate(net, [3], feature[0])
     assert sample.image.shape == (1, 3, r, r)
+    again = load_model(export(tmp_path / "snapshot.pt", tmp_path / "again.safetensors",
+                              {"name": "again", "licence": "none"}, earlier=model)).state_dict()
+    for name, value in net.state_dict().items():
+        assert torch.allclose(again[name], value, atol=1e-6), name
 
 
 @pytest.mark.parametrize(("config", "r"), [(STYLE, 16), (BIG, 32)], ids=["stylegan2", "biggan"])

@@ -189,6 +189,9 @@ def test_levels_that_are_kept_change_no_bit_and_are_few(work, model, pictures, m
     for i in range(work.EXPANDED + 2):
         encodings.expanded(model, encodings.of(model, pictures[0].copy, {"feather": float(i)}))
     assert len(encodings._levels[model]) == work.EXPANDED
+    monkeypatch.setattr(work, "LEVELS", 1)
+    encodings.expanded(model, encodings.of(model, pictures[0].copy))
+    assert len(encodings._levels[model]) == 1, "large levels do not pile up"
 
 
 def test_random_references_are_the_sample_nodes(pack, work, model):
