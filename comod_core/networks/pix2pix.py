@@ -135,12 +135,12 @@ class Pix2PixDiscriminator(nn.Module):
 
     def forward(self, image: Tensor, condition: Tensor) -> Tensor:
         """image [N,3,R,R] in [-1,1], condition [N,C,R,R] -> scores [N,P], one a patch."""
-        return self.features(image, condition)[-1].flatten(1)
+        return self.judge(image, condition)[0]
 
-    def features(self, image: Tensor, condition: Tensor) -> list[Tensor]:
-        """What each layer gives, the scores [N,1,h,w] last."""
+    def judge(self, image: Tensor, condition: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """The scores, and what each layer before them gives, for feature matching."""
         x, found = torch.cat([image, condition], dim=1).contiguous(memory_format=torch.channels_last), []
         for layer in self.layers:
             x = F.leaky_relu(layer(x), 0.2)
             found.append(x)
-        return [*found, self.output(x)]
+        return self.output(x).flatten(1), found

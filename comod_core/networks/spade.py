@@ -88,7 +88,7 @@ class Spade(nn.Module):
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         actv = F.relu(self.shared(condition))
-        return F.instance_norm(x) * (1 + self.scale(actv)) + self.shift(actv)
+        return torch.addcmul(self.shift(actv), F.instance_norm(x), 1 + self.scale(actv))
 
 
 class SpadeBlock(nn.Module):
@@ -163,19 +163,17 @@ class SpadeDiscriminator(nn.Module):
 
     def forward(self, image: Tensor, condition: Tensor) -> Tensor:
         """image [N,3,R,R] in [-1,1], condition [N,C,R,R] -> scores [N,P], one a patch of every scale."""
-        pair, scores = torch.cat([image, condition], dim=1), []
-        for layers in self.scales:
-            scores.append(self._one(layers, pair)[-1].flatten(1))
-            pair = F.avg_pool2d(pair, 3, 2, 1, count_include_pad=False)
-        return torch.cat(scores, dim=1)
+        return self.judge(image, condition)[0]
 
-    def features(self, image: Tensor, condition: Tensor) -> list[Tensor]:
-        """What each layer of each scale gives, for feature matching; the scores are left out."""
-        pair, found = torch.cat([image, condition], dim=1), []
+    def judge(self, image: Tensor, condition: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """The scores, and what each layer of each scale gives but the last, for feature matching."""
+        pair, scores, features = torch.cat([image, condition], dim=1), [], []
         for layers in self.scales:
-            found += self._one(layers, pair)[:-1]
+            *found, last = self._one(layers, pair)
+            scores.append(last.flatten(1))
+            features += found
             pair = F.avg_pool2d(pair, 3, 2, 1, count_include_pad=False)
-        return found
+        return torch.cat(scores, dim=1), features
 
     @staticmethod
     def _one(layers: nn.ModuleList, x: Tensor) -> list[Tensor]:

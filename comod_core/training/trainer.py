@@ -17,12 +17,12 @@ from torch import Tensor, nn
 from ..checkpoints import import_checkpoint
 from ..errors import CoModError
 from ..files import atomic_write, sha256_of
-from ..networks.biggan import settle_spectral_norm
 from ..networks.layers import ResidualDown
 from .augment import Augment
 from .data import Pictures
 from .losses import r1_penalty
 from .place import Place
+from .transfer import plain, take
 
 log = logging.getLogger("comod")
 PARTS = ("generator", "discriminator", "ema", "g_optimizer", "d_optimizer")
@@ -168,15 +168,16 @@ class Trainer:
     def start_from(self, path: str | Path) -> list[str]:
         """Take the weights of a model file (generator, and discriminator where it has one) instead of random ones.
 
-        A network of another resolution or width gives what fits: the layers of the resolutions that both have. Returns
-        the names of the layers that stay new. Raises CoModError when the file cannot be read or nothing fits.
+        A network of another resolution gives the layers of the resolutions that both have, a narrower one of the same
+        resolution the first channels of every layer (`transfer.take`). Returns the names of the layers that stay new.
+        Raises CoModError when the file cannot be read or nothing fits.
         """
         found = import_checkpoint(path)
         facts = found.metadata
         self.begun = {"file": Path(path).name, "sha256": facts.get("source_sha256") or sha256_of(path)}
         self.begun |= {name: str(facts[name]) for name in ("name", "steps", "training", "begun") if name in facts}
-        fresh = _take(self.generator, found.generator, "generator")
-        weights = {f"generator.{_plain(name)}" for name in self.generator.state_dict()}
+        fresh = [f"generator.{name}" for name in take(self.generator, found.generator)]
+        weights = {f"generator.{plain(name)}" for name in self.generator.state_dict()}
         weights = {name for name in weights if name.endswith("weight")}
         if weights <= set(fresh):
             raise CoModError(f"{path}: no layer of it fits this network ({self.config.network}). Start from a file of "
@@ -185,7 +186,7 @@ class Trainer:
         if found.discriminator is None:
             log.warning("%s has no discriminator: a new one is trained.", path)
             return fresh
-        return fresh + _take(self.discriminator, found.discriminator, "discriminator")
+        return fresh + [f"discriminator.{name}" for name in take(self.discriminator, found.discriminator)]
 
     # ---- snapshots ----------------------------------------------------------------------------
     def save(self, path: str | Path) -> None:
@@ -221,21 +222,6 @@ class Trainer:
         for name in now:
             if name in before and before[name] != now[name]:
                 log.warning("%s was %s when the snapshot was written and is %s now.", name, before[name], now[name])
-
-
-def _take(net: nn.Module, other: nn.Module, kind: str) -> list[str]:
-    """Copy into net what the other network has under the same names and in the same shapes; return what it has not."""
-    own, theirs = net.state_dict(), other.state_dict()
-    fitting = {name: theirs[_plain(name)] for name, value in own.items()
-               if _plain(name) in theirs and theirs[_plain(name)].shape == value.shape}
-    net.load_state_dict(fitting, strict=False)
-    settle_spectral_norm(net)
-    return [f"{kind}.{_plain(name)}" for name in own if name not in fitting]
-
-
-def _plain(name: str) -> str:
-    """The name that a parameter under spectral norm has without it."""
-    return name.replace(".parametrizations.weight.original", ".weight")
 
 
 def _highest_blocks(discriminator: nn.Module, count: int) -> list[nn.Module]:

@@ -88,8 +88,9 @@ def test_discriminators_score_patches_of_pairs(kind, config):
     scores = net(image, given)
     assert scores.shape[0] == 2 and scores.shape[1] > 4
     assert not torch.allclose(scores, net(image, given.flip(0)), atol=1e-3)
-    features = net.features(image, given)
-    assert len(features) > 2 and all(len(one) == 2 for one in features)
+    judged, features = net.judge(image, given)
+    assert torch.allclose(judged, scores, atol=1e-4)
+    assert len(features) >= 2 and all(len(one) == 2 for one in features)
 
 
 @pytest.mark.parametrize(("kind", "critic", "config"), [(Pix2PixGenerator, Pix2PixDiscriminator, UNET),

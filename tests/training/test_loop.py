@@ -44,6 +44,14 @@ def trainer_of(config, images):
     return Trainer(recipe_of(config), images)
 
 
+def completed(net):
+    """A hole in the middle of two pictures, w drawn anew with the same seed."""
+    image, mask = torch.from_numpy(pictures(2)).permute(0, 3, 1, 2) / 127.5 - 1, torch.zeros(2, 1, 16, 16)
+    mask[:, :, 4:12, 4:12] = 1
+    w = torch.randn(2, net.num_layers, net.w_dim, generator=torch.Generator().manual_seed(0))
+    return net.decode(net.encode(image, mask, dropout=False), w, "none").detach()
+
+
 def run(config, out, stop=None):
     return [p.losses for p in itertools.islice(train(config, pictures(), out), stop)]
 
@@ -182,6 +190,23 @@ def test_a_run_at_another_resolution_takes_the_layers_that_fit(tmp_path):
     other = dataclasses.replace(CONFIG, network=narrow)
     with pytest.raises(CoModError, match="no layer"):
         trainer_of(other, pictures()).start_from(model)
+
+
+def test_a_wider_generator_begins_with_the_pictures_of_the_narrow_one(tmp_path):
+    narrow = trainer_of(CONFIG, pictures())
+    narrow.run_step()
+    narrow.save(tmp_path / "snapshot.pt")
+    model = export(tmp_path / "snapshot.pt", tmp_path / "model.safetensors", {"name": "tiny", "licence": "none"})
+    before = CONFIG.network
+    wide = dataclasses.replace(before, fmap_base=2 * before.fmap_base, fmap_max=2 * before.fmap_max)
+    trainer = trainer_of(dataclasses.replace(CONFIG, network=wide), pictures())
+    assert trainer.start_from(model) == []
+    made = [completed(net) for net in (narrow.ema, trainer.ema)]
+    assert trainer.ema.synthesis.b8.conv1.weight.shape[0] == 2 * narrow.ema.synthesis.b8.conv1.weight.shape[0]
+    torch.testing.assert_close(made[1], made[0], rtol=1e-4, atol=1e-4)
+    trainer.run_step()
+    unread = trainer.generator.synthesis.b8.conv1.weight[:, narrow.ema.synthesis.b8.conv1.weight.shape[1]:]
+    assert unread.abs().sum(dim=(1, 2, 3)).min() > 0                        # the new channels come to be read
 
 
 def test_frozen_layers_of_the_discriminator_stay(tmp_path):

@@ -206,14 +206,14 @@ class Translation(Recipe):
     def _persuasion(self, trainer: Trainer, part: Part) -> tuple[Tensor, dict[str, Tensor]]:
         """What the discriminator says of the pictures, and its features' difference where they are matched."""
         config, d = self.config, trainer.discriminator
-        scores = d(*trainer.augment(part.fake, part.condition, part.seeds, 3))
+        seen = trainer.augment(part.fake, part.condition, part.seeds, 3)
+        scores, features = d.judge(*seen) if config.matching_weight else (d(*seen), [])
         adversarial = (generator_hinge if config.adversarial == "hinge" else generator_loss)(scores)
         loss, losses = config.adversarial_weight * adversarial, {"G": adversarial}
-        if config.matching_weight:
-            with torch.no_grad():
-                wanted = d.features(part.wanted, part.condition)
-            pairs = zip(d.features(part.fake, part.condition), wanted, strict=True)
-            matching = torch.stack([F.l1_loss(a, b) for a, b in pairs]).mean()
+        if features:
+            with torch.no_grad():        # changed as the made pictures were: by the same seeds
+                _, wanted = d.judge(*trainer.augment(part.wanted, part.condition, part.seeds, 3))
+            matching = torch.stack([F.l1_loss(a, b) for a, b in zip(features, wanted, strict=True)]).mean()
             loss, losses = loss + config.matching_weight * matching, losses | {"FM": matching}
         return loss, losses
 
