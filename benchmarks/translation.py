@@ -1,10 +1,13 @@
 """The built-in networks that translate, against pix2pix or SPADE of the same loop where there is one; their cards.
 
-    python benchmarks/translation.py --kind edges --data SET --heldout HELDOUT [--baseline FILE] [--count 1000]
+    python benchmarks/translation.py --kind edges --data SET --heldout HELDOUT [--baseline FILE] [--alike FILE]
+        [--count 1000]
 
 SET and HELDOUT are folders made by datasets/avatars with --parts: what the networks were trained on, and pictures that
-no network saw. Validation fakes are measured against all training reals, as published. Writes translation.json beside
-this file, docs/models/avatars-KIND-64.md and docs/images/avatars-KIND-contact-sheet.jpg. Needs the extra `metrics`.
+no network saw. --baseline: pix2pix (edges) or SPADE (labels); --alike: the built-in network trained anew for as long as
+that, where the built-in file was trained for longer. Validation fakes are measured against all training reals, as
+published. Writes translation.json beside this file, docs/models/avatars-KIND-64.md and
+docs/images/avatars-KIND-contact-sheet.jpg. Needs the extra `metrics`.
 """
 from __future__ import annotations
 
@@ -18,6 +21,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -140,7 +144,7 @@ def training_features(features: Lite0, data: Path, count: int) -> np.ndarray:
 
 
 def contact_sheet(networks: dict, kind: str, heldout: Path, path: Path) -> None:
-    """The first six held-out conditions, and some by hand: condition, six seeds, and two of a baseline."""
+    """The first six held-out conditions, and some by hand: condition, six seeds, and two of every other network."""
     condition, rows = conditions_of(kind, load_labels(heldout)[0][:6]), []
     given = [condition[i] for i in range(len(condition))]
     for file in sorted((ROOT / "example_conditions" / HANDMADE[kind]).glob("*.png")):
@@ -149,7 +153,8 @@ def contact_sheet(networks: dict, kind: str, heldout: Path, path: Path) -> None:
                                                                              AVATAR_PARTS))
     for one in given:
         tiles = []
-        for net, seeds in zip(networks.values(), (6, 2), strict=False):
+        for i, net in enumerate(networks.values()):
+            seeds = 2 if i else 6
             seen = one.fit(net.resolution, condition_channels(net))
             tiles += [to_bytes(made.image[0]) for made in translate(net, seen, range(seeds))]
         if kind == "edges":
@@ -164,21 +169,19 @@ def card(kind: str, record: dict) -> str:
     """The model card as Markdown."""
     header, found, name = record["header"], record["results"], NAMES[kind]
     what = "line drawings" if kind == "edges" else "maps of seven parts (skin, hair, eyes, mouth, clothes, …)"
-    baseline = f", two of {BASELINES[kind]}" if "baseline" in record else ""
+    others = "".join(f", two of {other}" for other in record["others"])
     columns = list(dict.fromkeys(key for row in found.values() for key in row))
     lines = [f"# {name}", "", "*Written by benchmarks/translation.py.*", "",
              f"![Conditions and pictures](../images/avatars-{kind}-contact-sheet.jpg)", "",
-             f"*A row a condition: the condition, six pictures of the seeds 0 to 5{baseline}. The first six conditions "
+             f"*A row a condition: the condition, six pictures of the seeds 0 to 5{others}. The first six conditions "
              "are those of the first held-out avatars, not chosen; the others are by hand.*", "",
              f"Turns {what} into avatar portraits of 64x64 pixels, a different one for every seed. It knows these "
              "avatars, framed alike, and nothing else.", "",
              f"- Data: {header['origin']}; {header['credits']}.",
              f"- Licence of the weights: {header['licence']}.",
-             f"- Training: {', then '.join(stages(header))}{gone_back(header)}; recipe `{kind}`, the settings are "
-             "in the file.",
-             f"- File: SHA-256 `{record['sha256']}`, {record['bytes'] / 1e6:.1f} MB, "
-             f"{record['parameters'] / 1e6:.1f} M parameters.",
-             f"- {BASELINES[kind]}: " + baseline_facts(record),
+             f"- Training: {length(record['own'])}{gone_back(header)}; recipe `{kind}`, the settings are in the file.",
+             f"- File: SHA-256 `{record['sha256']}`, {record['bytes'] / 1e6:.1f} MB, {size(record['own'])}.",
+             *(other_facts(*item) for item in record["others"].items()),
              f"- Measured on {record['count']} held-out drawings, one seed each, against "
              f"{record['reals']:,} of the {record['pictures']:,} training pictures; {record['machine']}.", "",
              "| | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
@@ -199,7 +202,10 @@ def card(kind: str, record: dict) -> str:
 def stages(header: dict) -> list[str]:
     """What each run that led to a file was, the first one first."""
     before, settings = header.get("begun"), json.loads(header["training"])
-    critic = "a discriminator on features" if settings.get("critic") == "features" else "the published discriminator"
+    critic = ("a discriminator on features" if settings.get("critic") == "features" else
+              "reconstruction alone" if settings["l1_only_kimg"] >= settings["total_kimg"] else
+              "the published discriminator" if settings["architecture"] == "comodgan" else
+              f"the losses that {settings['architecture']} was published with")
     return (stages(json.loads(before)) if before else []) + [
         f"{int(header['steps']):,} steps of {settings['batch']} pictures with {critic}"]
 
@@ -209,12 +215,32 @@ def gone_back(header: dict) -> str:
     return "" if share == 1 else f", of which the weights go {100 * share:g} % of the way"
 
 
-def baseline_facts(record: dict) -> str:
-    if "baseline" not in record:
-        return "a baseline of the same loop has not been trained for as long yet; its rows are missing."
-    facts = record["baseline"]
-    return (f"{facts['parameters'] / 1e6:.1f} M parameters, {facts['steps']:,} steps of {facts['batch']} pictures by "
-            "the same loop, with its own published losses.")
+def facts_of(net, header: dict) -> dict:
+    """What the card tells of a network that was trained beside the built-in one."""
+    condition = torch.zeros(1, condition_channels(net), *[net.resolution] * 2)
+    with FlopCounterMode(display=False) as counter:
+        translate_batch(net, condition, [0])
+    return {"parameters": sum(p.numel() for p in net.parameters()), "flops": counter.get_total_flops(),
+            "pictures": pictures_seen(header), "stages": stages(header)}
+
+
+def pictures_seen(header: dict) -> int:
+    """How many pictures the runs that led to a file were trained with."""
+    before = header.get("begun")
+    return (pictures_seen(json.loads(before)) if before else 0) + \
+        int(header["steps"]) * json.loads(header["training"])["batch"]
+
+
+def other_facts(name: str, facts: dict) -> str:
+    return f"- {name}, by the same loop: {length(facts)}; {size(facts)}."
+
+
+def length(facts: dict) -> str:
+    return f"{facts['pictures']:,} pictures, {', then '.join(facts['stages'])}"
+
+
+def size(facts: dict) -> str:
+    return f"{facts['parameters'] / 1e6:.1f} M parameters, {facts['flops'] / 1e9:.2f} GFLOP a picture"
 
 
 def main() -> None:
@@ -222,31 +248,31 @@ def main() -> None:
     parser.add_argument("--kind", choices=sorted(NAMES), required=True)
     for name in ("data", "heldout"):
         parser.add_argument(f"--{name}", type=Path, required=True)
-    parser.add_argument("--baseline", type=Path)
+    for name in ("baseline", "alike"):
+        parser.add_argument(f"--{name}", type=Path)
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--reals", type=int, help="training pictures to compare with; by itself all of them")
     parser.add_argument("--sheet-only", action="store_true")
     options = parser.parse_args()
     kind, name = options.kind, NAMES[options.kind]
     file, networks = find_model(name)[0], {name: load_model(name)}
-    if options.baseline:
-        networks[BASELINES[kind]] = load_model(options.baseline)
+    others = {BASELINES[kind]: options.baseline} if options.baseline else {}
+    if options.alike:
+        others[f"CoModGAN, {pictures_seen(read_header(options.alike)):,} pictures"] = options.alike
+    networks |= {other: load_model(path) for other, path in others.items()}
     contact_sheet(networks, kind, options.heldout, ROOT / "docs" / "images" / f"avatars-{kind}-contact-sheet.jpg")
     if options.sheet_only:
         return
     pictures_there = len(load_avatars(options.data)[0])
     reals = min(options.reals or pictures_there, pictures_there)
-    sizes = [sum(p.numel() for p in net.parameters()) for net in networks.values()]
-    record = {"model": name, "sha256": networks[name].info.sha256, "bytes": file.stat().st_size, "parameters": sizes[0],
+    record = {"model": name, "sha256": networks[name].info.sha256, "bytes": file.stat().st_size,
               "header": {key: value for key, value in read_header(file).items()
                          if key in ("origin", "credits", "licence", "steps", "training", "begun", "earlier")},
               "count": options.count, "reals": reals, "pictures": pictures_there,
               "machine": f"{os.cpu_count()} cores, {platform.machine()} {platform.system()}, torch {torch.__version__}",
+              "own": facts_of(networks[name], read_header(file)),
+              "others": {other: facts_of(networks[other], read_header(path)) for other, path in others.items()},
               "results": measure(networks, kind, options.data, options.heldout, options.count, reals)}
-    if options.baseline:
-        header = read_header(options.baseline)
-        record["baseline"] = {"parameters": sizes[1], "steps": int(header["steps"]),
-                              "batch": json.loads(header["training"])["batch"]}
     place = Path(__file__).with_suffix(".json")
     records = json.loads(place.read_text("utf-8")) if place.exists() else {}
     with atomic_write(place, "w") as out:
