@@ -9,11 +9,12 @@ from comod_core import load_model
 from comod_core.errors import CoModError
 from comod_core.networks import BigGANConfig, CoModConfig
 from comod_core.networks.stylegan2 import StyleGAN2Config
+from comod_core.networks.stylemapgan import StyleMapConfig
 from comod_core.training.export import export
 from comod_core.training.loop import train
 from comod_core.training.place import Place
 from comod_core.training.projected import ProjectedDiscriminator
-from comod_core.training.recipes import BigGANInstanceConfig, CompletionConfig, InstanceConfig
+from comod_core.training.recipes import BigGANInstanceConfig, CompletionConfig, InstanceConfig, StyleMapTrainConfig
 from comod_core.training.recipes.translation_config import TranslationConfig
 
 CONFIG = CompletionConfig(
@@ -107,6 +108,16 @@ def test_instances_are_scored_by_their_features(backbone, size, set_of_pictures,
     if size and backbone == "stylegan2":
         export(tmp_path / "snapshot.pt", tmp_path / "m.safetensors", {"name": "m", "licence": "none"})
         assert load_model(tmp_path / "m.safetensors").resolution == 64
+
+
+def test_style_maps_are_scored_by_their_features(set_of_pictures, tmp_path):
+    config = StyleMapTrainConfig(
+        network=StyleMapConfig(64, 8, 8, mapping_layers=2, channels=(8,) * 5), batch=4, total_kimg=0.008, r1_gamma=0.0,
+        perceptual_weight=0.0, blend_weight=1.0, critic="features", adversarial_weight=0.3, snapshot_minutes=60.0)
+    *_, found = train(config, set_of_pictures, tmp_path, place=Place())
+    assert np.isfinite([found.losses[name] for name in ("D", "G", "G recon", "G blend")]).all()
+    model = export(tmp_path / "snapshot.pt", tmp_path / "m.safetensors", {"name": "m", "licence": "none"})
+    assert load_model(model).resolution == 64
 
 
 def test_every_head_sees_the_feature(pictures):

@@ -17,9 +17,10 @@ from ...networks import StyleMapConfig, StyleMapDiscriminator, StyleMapGAN
 from ..blends import DRAWS, Blend, balanced, blends
 from ..config import TrainConfig
 from ..heldout import GRID_ROWS, HeldOut, to_bytes
-from ..losses import discriminator_loss, generator_loss
+from ..losses import discriminator_hinge, discriminator_loss, generator_hinge, generator_loss
 from ..perceptual import perceptual_network
 from ..presets import augmentation
+from ..projected import ProjectedDiscriminator, check_critic
 from ..trainer import Trainer
 from .base import Recipe
 
@@ -36,7 +37,9 @@ class StyleMapTrainConfig(TrainConfig):
     pictures decoded from two blended style maps, which the discriminator sees as fakes and which shall have the pixels
     of both sides (see `blends`); part_blends, share of blends that swap a part, by the labels.npy beside the pictures;
     balance, share of MSE and absolute difference in which all parts of a picture count alike, however small they are;
-    warmup_kimg, thousand images at first without anything adversarial.
+    warmup_kimg, thousand images at first without anything adversarial; critic: "pictures", the published discriminator,
+    or "features", `ProjectedDiscriminator` with the hinge loss and without R1; adversarial_weight, of the generator's
+    losses by it.
     """
 
     recipe: str = "stylemap"
@@ -49,10 +52,14 @@ class StyleMapTrainConfig(TrainConfig):
     part_blends: float = 0.0
     balance: float = 0.0
     warmup_kimg: float = 0.0
+    critic: str = "pictures"
+    adversarial_weight: float = 1.0
 
     def __post_init__(self):
         super().__post_init__()
-        names = ("mse_weight", "perceptual_weight", "indomain_weight", "l1_weight", "blend_weight", "warmup_kimg")
+        check_critic(self)
+        names = ("mse_weight", "perceptual_weight", "indomain_weight", "l1_weight", "blend_weight", "warmup_kimg",
+                 "adversarial_weight")
         bad = [name for name in names if getattr(self, name) < 0]
         if bad:
             raise CoModError(f"Training: {', '.join(bad)} must not be negative.")
@@ -86,9 +93,12 @@ class StyleMap(Recipe):
 
     config_type, network_type = StyleMapTrainConfig, StyleMapConfig
     command = "comod edit reconstruct"
+    critic_loss, maker_loss = staticmethod(discriminator_loss), staticmethod(generator_loss)
 
     def __init__(self, config: StyleMapTrainConfig):
         super().__init__(config)
+        if config.critic == "features":
+            self.critic_loss, self.maker_loss = discriminator_hinge, generator_hinge
         self.beside = ("labels",) if config.part_blends * config.blend_weight or config.balance else ()
         self.perceptual: nn.Module | None = perceptual_network() if config.perceptual_weight else None
         self.parts = 0
@@ -96,6 +106,8 @@ class StyleMap(Recipe):
     @staticmethod
     def networks(config: StyleMapTrainConfig) -> tuple[nn.Module, nn.Module]:
         """Generator with its encoder, and discriminator, with fresh weights."""
+        if config.critic == "features":
+            return StyleMapGAN(config.network), ProjectedDiscriminator(config.network.resolution, 0)
         return StyleMapGAN(config.network), StyleMapDiscriminator(config.network)
 
     @classmethod
@@ -209,7 +221,7 @@ class StyleMap(Recipe):
             fakes = [self._scores(trainer, fake.detach(), part.seeds, 1 + i)
                      for i, fake in enumerate(part.fakes.values())]
             trainer.augment.watch(reals)
-            value = discriminator_loss(reals, torch.cat(fakes))
+            value = self.critic_loss(reals, torch.cat(fakes))
             return value, {"D": value}
 
         def scored(part: Part) -> tuple[Callable[[Tensor], Tensor], Tensor]:
@@ -243,8 +255,8 @@ class StyleMap(Recipe):
             return loss, losses
         names = {"recon": "G recon", "sample": "G", "blend": "G blend"}
         for i, (kind, fake) in enumerate(part.fakes.items()):
-            adversarial = generator_loss(self._scores(trainer, fake, part.seeds, 4 + i))
-            loss = loss + adversarial * (config.blend_weight if kind == "blend" else 1.0)
+            adversarial = self.maker_loss(self._scores(trainer, fake, part.seeds, 4 + i))
+            loss = loss + config.adversarial_weight * adversarial * (config.blend_weight if kind == "blend" else 1.0)
             losses[names[kind]] = adversarial
         indomain = self.indomain_loss(trainer.generator, part)
         return loss + config.indomain_weight * indomain, losses | {"in domain": indomain}
