@@ -14,15 +14,23 @@ def filled(net):
     return net.eval().requires_grad_(False)
 
 
-def translator(pack, channels, **facts):
+def translator(pack, channels, kind="comodgan", **facts):
     """A 16x16 network of the pack that translates conditions of so many channels, as nodes pass it on.
 
-    facts: of its `ModelInfo`.
+    kind: "comodgan", "pix2pix" or "spade"; facts: of its `ModelInfo`.
     """
     networks, loading = pack("comod_core.networks"), pack("comod_core.loading")
     torch.manual_seed(0)
-    net = networks.CoModGenerator(networks.CoModConfig(
-        16, z_dim=8, w_dim=8, mapping_layers=2, mapping_fmaps=8, fmap_base=64, fmap_max=16, pix2pix=True,
-        condition_channels=channels)).eval().requires_grad_(False)
-    net.info = loading.ModelInfo("tiny", "comodgan", 16, 3, "none", "here", "0" * 64, **facts)
+    if kind == "comodgan":
+        net = networks.CoModGenerator(networks.CoModConfig(
+            16, z_dim=8, w_dim=8, mapping_layers=2, mapping_fmaps=8, fmap_base=64, fmap_max=16, pix2pix=True,
+            condition_channels=channels))
+    elif kind == "pix2pix":
+        net = networks.Pix2PixGenerator(networks.Pix2PixConfig(16, 3, channels, unet_channels=4, unet_max=8,
+                                                               patch_layers=1))
+    else:
+        net = networks.SpadeGenerator(networks.SpadeConfig(16, 3, channels, z_dim=8, spade_channels=4, spade_max=8,
+                                                           spade_hidden=4, patch_layers=1))
+    net.eval().requires_grad_(False)
+    net.info = loading.ModelInfo("tiny", kind, 16, 3, "none", "here", "0" * 64, **facts)
     return pack("nodes.host").host.wrap(net)

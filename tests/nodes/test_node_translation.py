@@ -50,6 +50,16 @@ def test_a_batch_of_drawings(pack, nodes, core, edges, drawing):
     assert torch.allclose(images, torch.cat([layout.images_out(one.image) for one in made]), atol=0.5 / 255 + 1e-6)
 
 
+@pytest.mark.parametrize("kind", ["pix2pix", "spade"])
+def test_the_other_kinds_of_networks_translate_too(pack, nodes, core, drawing, kind):
+    model = translator(pack, 1, kind, condition="edges")
+    condition = nodes["CoModEdgeCondition"].execute(model, drawing[:1])[0]
+    images = nodes["CoModTranslate"].execute(model, condition, seed=5, count=2)[0]
+    wanted = torch.cat([pack("nodes.layout").images_out(one.image) for one in
+                        core.translate(model.model, condition, [5, 6])])
+    assert torch.allclose(images, wanted, atol=0.5 / 255 + 1e-6) and not torch.equal(images[0], images[1])
+
+
 def test_a_saved_picture_is_that_of_the_command_line(pack, nodes, core, edges, drawing):
     """ComfyUI's SaveImage cuts 255 * x off, the command line rounds: the files hold the same."""
     condition = nodes["CoModEdgeCondition"].execute(edges, drawing[:1])[0]

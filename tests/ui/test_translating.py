@@ -104,11 +104,18 @@ def test_other_things_than_a_drawing_are_refused(pack, work, value, said):
         work.drawn(value)
 
 
-def test_models_are_told_apart_by_what_they_are_for(pack, monkeypatch, tmp_path, edges):
+def test_models_are_told_apart_by_what_they_are_for(pack, work, monkeypatch, tmp_path, edges):
     monkeypatch.setenv("COMOD_MODELS", str(tmp_path))
-    models = pack("ui.models")
-    pack("comod_core.checkpoints.store").save_networks(tmp_path / "lines.safetensors", {"generator": edges.model}, {})
+    models, save = pack("ui.models"), pack("comod_core.checkpoints.store").save_networks
+    save(tmp_path / "lines.safetensors", {"generator": edges.model}, {})
+    for kind in ("pix2pix", "spade"):
+        save(tmp_path / f"{kind}.safetensors", {"generator": translator(pack, 1, kind).model}, {"condition": "edges"})
     found = models.Models()
+    for kind in ("pix2pix", "spade"):
+        assert f"{kind}.safetensors" in found.names(models.TRANSLATION)
+        inputs = {"seed": 5, "count": 2, "psi": 1.0, "noise_mode": "const", "dropout": True}
+        *_, last = work.translate(found.get(f"{kind}.safetensors"), work.drawn(sent(line())), inputs)[1]
+        assert last.finished and len(last.paths) == 2
     assert "lines.safetensors" in found.names(models.TRANSLATION) and "lines.safetensors" not in found.names("comodgan")
     assert "avatars-64" in found.names("comodgan") and "avatars-64" not in found.names(models.TRANSLATION)
     completing, translating = found.get("avatars-64"), found.get("lines.safetensors")
