@@ -215,13 +215,15 @@ def gone_back(header: dict) -> str:
     return "" if share == 1 else f", of which the weights go {100 * share:g} % of the way"
 
 
-def facts_of(net, header: dict) -> dict:
-    """What the card tells of a network that was trained beside the built-in one."""
+def facts_of(net, path: Path) -> dict:
+    """What the card tells of a network; metrics.jsonl of its run, where it lies beside the file, tells its course."""
+    header, course = read_header(path), path.with_name("metrics.jsonl")
+    seen = [json.loads(line) for line in course.read_text("utf-8").splitlines()] if course.exists() else []
     condition = torch.zeros(1, condition_channels(net), *[net.resolution] * 2)
     with FlopCounterMode(display=False) as counter:
         translate_batch(net, condition, [0])
     return {"parameters": sum(p.numel() for p in net.parameters()), "flops": counter.get_total_flops(),
-            "pictures": pictures_seen(header), "stages": stages(header)}
+            "pictures": pictures_seen(header), "stages": stages(header), "course": seen}
 
 
 def pictures_seen(header: dict) -> int:
@@ -232,7 +234,16 @@ def pictures_seen(header: dict) -> int:
 
 
 def other_facts(name: str, facts: dict) -> str:
-    return f"- {name}, by the same loop: {length(facts)}; {size(facts)}."
+    return f"- {name}, by the same loop: {length(facts)}; {size(facts)}.{course_of(facts['course'])}"
+
+
+def course_of(course: list[dict]) -> str:
+    """When a run was at its best and where it ended, by what it measured itself at its snapshots."""
+    if not course:
+        return ""
+    best = min(course, key=lambda seen: seen["FD-Lite0"])
+    return (f" At its snapshots (256 held-out pictures) its FD-Lite0 was {best['FD-Lite0']:.0f} at best, after "
+            f"{best['images']:,} pictures of the last stage, and {course[-1]['FD-Lite0']:.0f} at the end.")
 
 
 def length(facts: dict) -> str:
@@ -270,8 +281,8 @@ def main() -> None:
                          if key in ("origin", "credits", "licence", "steps", "training", "begun", "earlier")},
               "count": options.count, "reals": reals, "pictures": pictures_there,
               "machine": f"{os.cpu_count()} cores, {platform.machine()} {platform.system()}, torch {torch.__version__}",
-              "own": facts_of(networks[name], read_header(file)),
-              "others": {other: facts_of(networks[other], read_header(path)) for other, path in others.items()},
+              "own": facts_of(networks[name], file),
+              "others": {other: facts_of(networks[other], path) for other, path in others.items()},
               "results": measure(networks, kind, options.data, options.heldout, options.count, reals)}
     place = Path(__file__).with_suffix(".json")
     records = json.loads(place.read_text("utf-8")) if place.exists() else {}
