@@ -1,12 +1,10 @@
 """The built-in networks that translate, against pix2pix or SPADE of the same loop where there is one; their cards.
 
-    python benchmarks/translation.py --kind edges --data SET --heldout HELDOUT [--baseline FILE] [--alike FILE]
-        [--count 1000]
+    python benchmarks/translation.py --kind edges --data SET --heldout HELDOUT [--baseline FILE] [--count 1000]
 
 SET and HELDOUT are folders made by datasets/avatars with --parts: what the networks were trained on, and pictures that
-no network saw. --baseline: pix2pix (edges) or SPADE (labels); --alike: the built-in network trained anew for as long as
-that, where the built-in file was trained for longer. Validation fakes are measured against all training reals, as
-published. Writes translation.json beside this file, docs/models/avatars-KIND-64.md and
+no network saw. --baseline: pix2pix (edges) or SPADE (labels). Validation fakes are measured against all training reals,
+as published. Writes translation.json beside this file, docs/models/avatars-KIND-64.md and
 docs/images/avatars-KIND-contact-sheet.jpg. Needs the extra `metrics`.
 """
 from __future__ import annotations
@@ -259,8 +257,7 @@ def main() -> None:
     parser.add_argument("--kind", choices=sorted(NAMES), required=True)
     for name in ("data", "heldout"):
         parser.add_argument(f"--{name}", type=Path, required=True)
-    for name in ("baseline", "alike"):
-        parser.add_argument(f"--{name}", type=Path)
+    parser.add_argument("--baseline", type=Path)
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--reals", type=int, help="training pictures to compare with; by itself all of them")
     parser.add_argument("--sheet-only", action="store_true")
@@ -268,8 +265,6 @@ def main() -> None:
     kind, name = options.kind, NAMES[options.kind]
     file, networks = find_model(name)[0], {name: load_model(name)}
     others = {BASELINES[kind]: options.baseline} if options.baseline else {}
-    if options.alike:
-        others[f"CoModGAN, {pictures_seen(read_header(options.alike)):,} pictures"] = options.alike
     networks |= {other: load_model(path) for other, path in others.items()}
     contact_sheet(networks, kind, options.heldout, ROOT / "docs" / "images" / f"avatars-{kind}-contact-sheet.jpg")
     if options.sheet_only:
