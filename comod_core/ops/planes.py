@@ -33,11 +33,17 @@ class Plane:
 
 
 def plane(height: int, width: int, channels: int, margin: int, dtype: torch.dtype, scratch: Scratch | None = None,
-          name: str = "", top: int = 0, left: int = 0) -> Plane:
-    """A plane whose margin is zero and whose inside is not set, in memory of its own or in that of `scratch`."""
+          name: str = "", top: int = 0, left: int = 0, lent: bool = False) -> Plane:
+    """A plane whose margin is zero and whose inside is not set, in memory of its own or in that of `scratch`.
+
+    lent: the plane stays what it is for as long as anything refers to it (see `Scratch.lend`).
+    """
     shape = (height + 2 * margin, width + 2 * margin, channels)
     count = shape[0] * shape[1] * channels
-    whole = (empty(count, dtype) if scratch is None else scratch.take(name, count)).view(shape)
+    if scratch is None:
+        whole = empty(count, dtype).view(shape)
+    else:
+        whole = (scratch.lend if lent else scratch.take)(name, count).view(shape)
     if margin:
         for edge in (whole[:margin], whole[-margin:], whole[:, :margin], whole[:, -margin:]):
             edge.zero_()

@@ -258,3 +258,17 @@ def test_loading_imports_no_compiler(tmp_path):
                "print('torch._dynamo' in sys.modules, 'sympy' in sys.modules, len(net.info.sha256))")
     done = subprocess.run([sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False", "64"]
+
+
+@torch.inference_mode()
+def test_an_encoding_keeps_its_numbers_while_others_come_and_go():
+    net, (image, mask) = comodgan(), picture()
+    first = net.encode(image, mask)
+    assert fast_form(net, FastCoModGAN) is not None
+    kept = {res: skip.clone() for res, skip in first.skips.items()}
+    for shift in (0.1, 0.2, 0.3):
+        other = net.encode(image - shift, mask)
+        wanted = {res: skip.clone() for res, skip in other.skips.items()}
+        net.decode(other, latents.sample(net, [1]))
+        assert all(torch.equal(other.skips[res], wanted[res]) for res in wanted)
+    assert all(torch.equal(first.skips[res], kept[res]) for res in kept)

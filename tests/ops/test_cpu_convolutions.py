@@ -100,3 +100,16 @@ def test_scratch_is_used_again():
     assert scratch.take("a", 500).data_ptr() == first.data_ptr() != scratch.take("b", 500).data_ptr()
     assert len(scratch.take("a", 2000)) == 2000
     assert empty(1 << 21, torch.bfloat16).shape == (1 << 21,)
+
+
+def test_lent_memory_is_used_again_when_nothing_refers_to_it_and_not_before():
+    scratch = Scratch()
+    first = scratch.lend("skip", 5000).fill_(1)
+    where, part = first.data_ptr(), first.view(50, 100)[3:].detach()
+    del first
+    second = scratch.lend("skip", 5000).fill_(2)
+    assert second.data_ptr() != where and (part == 1).all()
+    newest = second.data_ptr()
+    del second
+    assert scratch.lend("skip", 5000).data_ptr() == newest
+    assert scratch.lend("skip", 6000).shape == (6000,) and scratch.lend("other", 6000).dtype == torch.float32

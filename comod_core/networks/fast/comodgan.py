@@ -28,7 +28,7 @@ class FastEncoder:
         for res in self.resolutions:
             conv0, conv1 = self.blocks[res]
             width, narrow = conv0.bias_size, conv1.bias_size
-            skip = plane(res, res, width, 2, self.dtype)
+            skip = plane(res, res, width, 2, self.dtype, self.scratch, f"skip{res}", lent=True)
             if source is None:
                 self._first(x, conv0.kernel, skip)
             else:
