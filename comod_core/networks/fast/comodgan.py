@@ -45,18 +45,25 @@ class FastEncoder:
         return F.leaky_relu_(code, SLOPE), skips
 
     def _first(self, x: Tensor, conv0, skip: Plane) -> None:
-        """FromRGB and the first convolution, strip by strip: features of FromRGB are needed nowhere else."""
+        """FromRGB and the first convolution, strip by strip: features of FromRGB are needed nowhere else.
+
+        The bias is the weight of one more channel, which is 1 inside of the picture: one product of matrices then leaves
+        the margin 0.
+        """
         weight, bias = (value.to(self.dtype) for value in self.from_rgb)
-        weight, size = weight[:, :, 0, 0].t().contiguous(), x.shape[1]
-        pixels = x.permute(1, 2, 0).to(self.dtype).contiguous()
-        rows = conv0.rows(size)
-        for start in range(0, size, rows):
-            stop = min(start + rows, size)
-            low, high = max(start - 1, 0), min(stop + 1, size)
-            strip = plane(high - low, size, weight.shape[1], 1, self.dtype, self.scratch, "first", top=low)
-            found = torch.addmm(bias, pixels[low:high].flatten(0, 1), weight)
-            torch.ops.aten.leaky_relu.out(found.view(high - low, size, -1), SLOPE, out=strip.inside)
-            conv0.strip(strip.around(start, stop, 0, size, 1), skip.inside[start:stop], self.scratch, slope=SLOPE)
+        weight = torch.cat([weight[:, :, 0, 0].t(), bias[None]])
+        channels, height, width = x.shape
+        pixels = plane(height, width, channels + 1, 1, self.dtype, self.scratch, "pixels")
+        pixels.inside[..., :channels] = x.permute(1, 2, 0)
+        pixels.inside[..., channels] = 1
+        rows = conv0.rows(width)
+        for start in range(0, height, rows):
+            stop = min(start + rows, height)
+            seen = pixels.around(start, stop, 0, width, 1)
+            strip = self.scratch.take("first", seen.shape[0] * seen.shape[1] * weight.shape[1]).view(-1, weight.shape[1])
+            torch.mm(seen.flatten(0, 1), weight, out=strip)
+            F.leaky_relu_(strip, SLOPE)
+            conv0.strip(strip.unflatten(0, seen.shape[:2]), skip.inside[start:stop], self.scratch, slope=SLOPE)
 
 
 class _Layer:
@@ -194,27 +201,34 @@ class FastCoModGAN:
 
     def decode(self, encoding, w: Tensor, noises: list[Tensor | None]) -> Tensor:
         """Encoding of N images or one, w [N,L,W] or one, noise maps [N or 1,1,r,r] -> [N,3,R,R], composited."""
-        count, size = max(len(encoding), len(w)), self.decoder.resolutions[-1]
-        pictures = []
-        for i in range(count):
-            code = _row(encoding.code, i).float()
-            skips = {res: _row(skip, i) for res, skip in encoding.skips.items()}
-            image, mask = (None if x is None else _row(x, i) for x in (encoding.image, encoding.mask))
-            needed = (0, size, 0, size) if mask is None else box_of(mask[0])
-            if needed is None:
-                pictures.append(image.clone())
-                continue
-            maps = [None if noise is None else _row(noise, i) for noise in noises]
-            rgb = self.decoder(code, skips, _row(w, i).float(), maps, needed).permute(2, 0, 1)
-            top, bottom, left, right = boxes(needed, size)[size]
-            if mask is None:
-                pictures.append(rgb.to(w.dtype, memory_format=torch.contiguous_format))
-                continue
-            picture = image.clone(memory_format=torch.contiguous_format)
-            part = (slice(None), slice(top, bottom), slice(left, right))
-            picture[part] += rgb * mask[part]
-            pictures.append(picture)
-        return torch.stack(pictures)
+        count = max(len(encoding), len(w))
+        first = self._decode(encoding, w, noises, 0)
+        if count == 1:
+            return first[None]
+        pictures = first.new_empty(count, *first.shape)  # and not a list, which would be here twice when it is stacked
+        pictures[0] = first
+        for i in range(1, count):
+            pictures[i] = self._decode(encoding, w, noises, i)
+        return pictures
+
+    def _decode(self, encoding, w: Tensor, noises: list[Tensor | None], i: int) -> Tensor:
+        """Picture i, [3,R,R]."""
+        size = self.decoder.resolutions[-1]
+        code = _row(encoding.code, i).float()
+        skips = {res: _row(skip, i) for res, skip in encoding.skips.items()}
+        image, mask = (None if x is None else _row(x, i) for x in (encoding.image, encoding.mask))
+        needed = (0, size, 0, size) if mask is None else box_of(mask[0])
+        if needed is None:
+            return image.clone()
+        maps = [None if noise is None else _row(noise, i) for noise in noises]
+        rgb = self.decoder(code, skips, _row(w, i).float(), maps, needed).permute(2, 0, 1)
+        if mask is None:
+            return rgb.to(w.dtype, memory_format=torch.contiguous_format)
+        top, bottom, left, right = boxes(needed, size)[size]
+        picture = image.clone(memory_format=torch.contiguous_format)
+        part = (slice(None), slice(top, bottom), slice(left, right))
+        picture[part] += rgb * mask[part]
+        return picture
 
 
 def _row(x: Tensor, i: int) -> Tensor:
