@@ -25,8 +25,8 @@ class Scratch:
         return held[:count]
 
     def lend(self, name: str, count: int) -> Tensor:
-        """`count` numbers of a result, flat: the memory lent before under this name, as soon as nothing refers to it any
-        more, else fresh memory. It holds whatever was left in it.
+        """`count` numbers of a result, flat: the memory lent before under this name where nothing refers to it any more,
+        else fresh memory. It holds whatever was left in it.
         """
         block, user = self._lent.get(name, (None, None))
         size = count * self.dtype.itemsize

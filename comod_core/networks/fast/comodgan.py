@@ -47,12 +47,12 @@ class FastEncoder:
     def _first(self, x: Tensor, conv0, skip: Plane) -> None:
         """FromRGB and the first convolution, strip by strip: features of FromRGB are needed nowhere else.
 
-        The bias is the weight of one more channel, which is 1 inside of the picture: one product of matrices then leaves
-        the margin 0.
+        The bias is the weight of one more channel, which is 1 inside of the picture: one product of matrices leaves the
+        margin 0.
         """
         weight, bias = (value.to(self.dtype) for value in self.from_rgb)
         weight = torch.cat([weight[:, :, 0, 0].t(), bias[None]])
-        channels, height, width = x.shape
+        (channels, height, width), count = x.shape, weight.shape[1]
         pixels = plane(height, width, channels + 1, 1, self.dtype, self.scratch, "pixels")
         pixels.inside[..., :channels] = x.permute(1, 2, 0)
         pixels.inside[..., channels] = 1
@@ -60,7 +60,7 @@ class FastEncoder:
         for start in range(0, height, rows):
             stop = min(start + rows, height)
             seen = pixels.around(start, stop, 0, width, 1)
-            strip = self.scratch.take("first", seen.shape[0] * seen.shape[1] * weight.shape[1]).view(-1, weight.shape[1])
+            strip = self.scratch.take("first", seen.shape[0] * seen.shape[1] * count).view(-1, count)
             torch.mm(seen.flatten(0, 1), weight, out=strip)
             F.leaky_relu_(strip, SLOPE)
             conv0.strip(strip.unflatten(0, seen.shape[:2]), skip.inside[start:stop], self.scratch, slope=SLOPE)
