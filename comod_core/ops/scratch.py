@@ -25,7 +25,7 @@ class Scratch:
         return held[:count]
 
     def lend(self, name: str, count: int) -> Tensor:
-        """`count` numbers of a result, flat: the memory lent before under this name where nothing refers to it any more,
+        """`count` numbers of a result, flat: the memory lent before under this name if nothing refers to it any more,
         else fresh memory. It holds whatever was left in it.
         """
         block, user = self._lent.get(name, (None, None))
