@@ -23,7 +23,7 @@ from torch import Tensor
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from unet import UNetFiller  # noqa: E402
+from unet import UNet, UNetFiller  # noqa: E402
 
 from comod_core import load_model, masks  # noqa: E402
 from comod_core.checkpoints.store import read_header  # noqa: E402
@@ -62,6 +62,10 @@ def halves(completer, real: Tensor, features: Lite0) -> dict[str, float]:
     found = {"FD-Lite0": frechet_distance(features(real), features(both[:, 0])),
              "L1 in the hole": gap(both[:, 0], real)}
     return found | ({"between two seeds": gap(both[:, 0], both[:, 1])} if completer.varies else {})
+
+
+def parameters(net: torch.nn.Module) -> int:
+    return sum(p.numel() for p in net.parameters())
 
 
 def run(net, unet: Path | None, data: Path, count: int, out: Path) -> dict:
@@ -121,7 +125,7 @@ def card(record: dict) -> str:
              "nothing else.", "",
              f"- Data: {header['origin']}; {header['credits']}.",
              f"- Licence of the weights: {header['licence']}.",
-             f"- Training: {int(header['steps']):,} steps; [docs/training.md](../training.md) tells the whole story.",
+             f"- Training: {int(header['steps']):,} steps in its last run; [docs/training.md](../training.md) tells the whole story.",
              f"- File: SHA-256 `{record['sha256']}`, {record['bytes'] / 1e6:.1f} MB, "
              f"{record['parameters'] / 1e6:.1f} M parameters without the discriminator.",
              f"- Measured on {record['count']} held-out drawings; {record['machine']}. Free-form holes, one seed "
@@ -145,10 +149,11 @@ def card(record: dict) -> str:
     lines += [f"| {name} | " + " | ".join(f"{found[name]['halves'][c]:.2f}" if c in found[name]["halves"] else ""
                                           for c in columns) + " |" for name in names]
     if "unet-l1" in found:
-        lines += ["", "unet-l1: benchmarks/unet.py, a plain U-Net of as many parameters, trained by L1 alone with the "
-                  f"same pictures, holes and loop: {seen('unet-l1')} thousand pictures, avatars-64 {seen(MODEL)} "
-                  "thousand. L1 favours it. Distances of Lite0's features favour avatars-64, in whose training the "
-                  "first blocks of that network had a say (perceptual distance, discriminator)."]
+        lines += ["", f"unet-l1: benchmarks/unet.py, a plain U-Net of {record['U-Net parameters'] / 1e6:.1f} M "
+                  f"parameters, trained by L1 alone with the same pictures, holes and loop: {seen('unet-l1')} thousand "
+                  f"pictures, avatars-64 {seen(MODEL)} thousand. L1 favours it. Distances of Lite0's features favour "
+                  "avatars-64, in whose training the first blocks of that network had a say (perceptual distance, "
+                  "discriminator)."]
     floor = found["half of the pictures against the other half"]["FD-Lite0"]
     lines += ["", f"Two halves of the real pictures ({record['count'] // 2} each; fewer pictures, larger "
               f"distances) have an FD-Lite0 of {floor:.2f}. Feature distances of "
@@ -188,7 +193,7 @@ def main() -> None:
     if options.sheet_only:
         return
     record = {"model": MODEL, "sha256": net.info.sha256, "bytes": file.stat().st_size,
-              "parameters": sum(p.numel() for p in net.parameters()),
+              "parameters": parameters(net), "U-Net parameters": parameters(UNet()),
               "header": {key: read_header(file)[key] for key in ("origin", "credits", "licence", "steps")},
               "count": options.count, "threads": torch.get_num_threads(),
               "machine": f"{os.cpu_count()} cores, {platform.machine()} {platform.system()}, "

@@ -242,7 +242,7 @@ def card(record: dict) -> str:
              "them and draws random ones. It is there to try everything and knows nothing else.", "",
              f"- Data: {header['origin']}; {header['credits']}.",
              f"- Licence of the weights: {header['licence']}.",
-             f"- Training: {int(header['steps']):,} steps; mapping {header['mapping']}; "
+             f"- Training: {int(header['steps']):,} steps in its last run; mapping {header['mapping']}; "
              "[docs/training.md](../training.md) tells how.",
              f"- File: SHA-256 `{record['sha256']}`, {record['bytes'] / 1e6:.1f} MB, "
              f"{record['parameters'] / 1e6:.1f} M parameters without the discriminator.",

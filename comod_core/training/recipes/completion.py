@@ -113,7 +113,7 @@ class Completion(Recipe):
         before the discriminator has a say."""
         if paper:
             return CompletionConfig(network=CoModConfig(resolution=size), augment=augmentation(pictures, "ada"))
-        network = CoModConfig(resolution=size, fmap_base=8 * size, **NARROW)
+        network = CoModConfig(resolution=size, fmap_base=16 * size, **NARROW)
         return CompletionConfig(
             network=network, total_kimg=200.0, batch=16, r1_gamma=1.0, l1_only_kimg=30.0, l1_warmup_weight=12.0,
             l1_weight=4.0, l1_warmup_kimg=60.0, perceptual_weight=8.0, samples_per_hole=2, noise_mode="none",

@@ -108,7 +108,7 @@ def condition_channels(network) -> int:
 def small_network(architecture: str, size: int, channels: int) -> CoModConfig | Pix2PixConfig | SpadeConfig:
     """A small network of an architecture for pictures of size x size and conditions of so many channels."""
     if architecture == "comodgan":
-        return CoModConfig(resolution=size, pix2pix=True, condition_channels=channels, fmap_base=8 * size, **NARROW)
+        return CoModConfig(resolution=size, pix2pix=True, condition_channels=channels, fmap_base=16 * size, **NARROW)
     layers = 3 if size >= 64 else 1
     if architecture == "pix2pix":
         return Pix2PixConfig(resolution=size, condition_channels=channels, unet_channels=16, unet_max=112,
