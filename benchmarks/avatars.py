@@ -125,7 +125,8 @@ def card(record: dict) -> str:
              "nothing else.", "",
              f"- Data: {header['origin']}; {header['credits']}.",
              f"- Licence of the weights: {header['licence']}.",
-             f"- Training: {int(header['steps']):,} steps in its last run; [docs/training.md](../training.md) tells the whole story.",
+             f"- Training: {int(header['steps']):,} steps in its last run; "
+             "[docs/training.md](../training.md) tells the whole story.",
              f"- File: SHA-256 `{record['sha256']}`, {record['bytes'] / 1e6:.1f} MB, "
              f"{record['parameters'] / 1e6:.1f} M parameters without the discriminator.",
              f"- Measured on {record['count']} held-out drawings; {record['machine']}. Free-form holes, one seed "
