@@ -21,6 +21,7 @@ sys.path.insert(0, str(ROOT))
 
 from safetensors.torch import load_file, save_file  # noqa: E402
 
+from comod_core.files import sha256_of  # noqa: E402
 from comod_core.networks import CoModConfig  # noqa: E402
 from comod_core.training.heldout import FIXED, HeldOut, to_bytes  # noqa: E402
 from comod_core.training.holes import HoleSource  # noqa: E402
@@ -105,8 +106,9 @@ class UNetFiller:
         self.net = UNet().eval()
         self.net.load_state_dict(load_file(path))
         self.name, self.size = "unet-l1", size
-        self.facts = {"name": self.name, "sha256": None, "architecture": "U-Net, L1", "resolution": size,
-                      "dtype": "float32", "device": "cpu"}
+        # by its digest features of this file are told from cached ones of another
+        self.facts = {"name": self.name, "sha256": sha256_of(path), "architecture": "U-Net, L1",
+                      "resolution": size, "dtype": "float32", "device": "cpu"}
 
     @torch.inference_mode()
     def __call__(self, image: Tensor, mask: Tensor, seeds, psis) -> Tensor:
