@@ -1,4 +1,4 @@
-"""Completion and picture into one: the feather's ramp, the colour match across the border, the paste."""
+"""Completion and picture into one: the feather's ramp, the colours across the border, the paste."""
 from __future__ import annotations
 
 import math
@@ -12,6 +12,12 @@ OUTLIER = 0.3        # a difference from the common one above this is content, n
 GRID = 64            # cells a side on which local colour is worked out
 REACH = 1 / 16       # of the model's size: how far the local part of the match fades into the hole (standard deviation)
 FADE = 0.1           # nearness of the border, 1 at it, at which the local part has fallen to half
+
+LIKE = 0.25          # how far a colour may lie from the way between two others and still be a mixture of them
+CONTENT = 0.3        # how far a donor's pixel may differ from its surroundings and still be a part of them
+OVERSHOOT = 1.15, 1.6       # shares of the way from which on a colour counts less and nothing as a mixture
+NEAR = 0.3           # differences of this size outside of the hole are the network's error, larger ones are content
+SWEEPS = 8           # of Jacobi's method at each scale
 
 
 def ramp(distance: Tensor, feather: float) -> Tensor:
@@ -69,6 +75,56 @@ def _blur(planes: Tensor) -> Tensor:
     kernel = kernel / kernel.sum()
     planes = F.conv2d(planes[:, None], kernel[None, None, :, None], padding=(radius, 0))
     return F.conv2d(planes, kernel[None, None, None, :], padding=(0, radius))[:, 0]
+
+
+def spread(planes: Tensor, known: Tensor) -> Tensor:
+    """Planes [C,R,R] with what is not `known` ([R,R] bool) filled smoothly from its border, as a membrane would be.
+
+    From the coarsest scale to the finest, with a few of Jacobi's sweeps each (pull and push; Gortler et al., "The
+    Lumigraph", 1996). Known values stay to the bit. Something must be known.
+    """
+    scales = [(planes * known, known.to(planes.dtype)[None])]
+    while scales[-1][0].shape[-1] > 2:
+        scales.append(tuple(F.avg_pool2d(x, 2, ceil_mode=True) for x in scales[-1]))
+    sums, shares = scales[-1]
+    filled = (sums.sum(dim=(1, 2), keepdim=True) / shares.sum()).expand_as(sums)
+    for sums, shares in reversed(scales):
+        filled = F.interpolate(filled[None], sums.shape[-2:], mode="bilinear", align_corners=False)[0]
+        fixed, held = shares > 0, sums / shares.clamp_min(1e-9)
+        for _ in range(SWEEPS):
+            x = F.pad(torch.where(fixed, held, filled)[None], (1, 1, 1, 1), mode="replicate")[0]
+            filled = (x[:, 1:-1, 2:] + x[:, 1:-1, :-2] + x[:, 2:, 1:-1] + x[:, :-2, 1:-1]) / 4
+        filled = torch.where(fixed, held, filled)
+    return torch.where(known, planes, filled)
+
+
+def settle(generated: Tensor, reference: Tensor, donor: Tensor, hidden: Tensor, hole: Tensor, known: Tensor) -> Tensor:
+    """An edit in which the donor's surroundings give way to the picture's own: all [3,R,R] in [-1,1].
+
+    generated: the edit. reference: the picture. donor: where the edit's content came from, as it lies in the edit.
+    hole [R,R] bool: the edit, hidden: that and its feather, known: pixels of the picture that are not edited.
+
+    Somebody else's eyes come with a rim of somebody else's skin. What surrounds the hole in the picture (p) and in the
+    donor (d) is spread into it; a colour on the way from p to d is a mixture of two skins, and its share of d is taken
+    out. Colours off that way (LIKE), beyond its end (OVERSHOOT) and where the donor differs from its own surroundings
+    (CONTENT) are what one wants from the donor, and stay. In the feather, where p is the picture itself, small
+    differences (NEAR) are taken out as well. Without known pixels nothing changes.
+    """
+    if not bool(known.any()) or not bool(hole.any()):
+        return generated
+    p, d = spread(reference, known), spread(donor, known)
+    way = d - p
+    share = ((generated - p) * way).sum(dim=0) / way.square().sum(dim=0).clamp_min(0.02)
+    taken, (full, none) = share.clamp(0, OVERSHOOT[0]), OVERSHOOT
+    off = (generated - p - taken * way).square().sum(dim=0)
+    content = torch.where(known, 0.0, (donor - d).square().sum(dim=0))
+    weight = torch.exp(-off / (2 * LIKE ** 2) - content / (2 * CONTENT ** 2))
+    weight = weight * ((none - share) / (none - full)).clamp(0, 1)
+    settled = generated - weight * taken * way
+    gap = reference - settled
+    error = torch.exp(-gap.square().sum(dim=0) / (2 * NEAR ** 2))
+    settled = torch.where(hole, settled, settled + torch.where(known, error, 0.0) * gap)
+    return torch.where(hidden, settled, generated)
 
 
 def paste(target: Tensor, completion: Tensor, alpha: Tensor) -> None:

@@ -37,13 +37,14 @@ PARTS = ("coarse", "fine")
 class Edit:
     """image [N,C,H,W]: the photo with the edit in it. tiles [N,3,R,R]: the model's own pictures, not clamped.
 
-    style: what they were decoded from. warnings: what the user should know.
+    style: what they were decoded from. warnings: what the user should know. donor: see `photos.blend_back`.
     """
 
     image: Tensor
     tiles: Tensor
     style: Style
     warnings: tuple[str, ...] = ()
+    donor: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -98,8 +99,9 @@ def blend(net, image: Tensor, reference: Tensor, mask: Tensor, *, space: str = "
     other = photos.prepare(net, reference, None, reference_options or _alike(photo, reference))
     step = _Steps(progress, [photo, other], mask)
     own, taken = encode(net, photo, progress=step), encode(net, other, progress=step)
-    style = stylemaps.blend(net, own, taken, photos.to_model(photo, mask), space=space, strength=strength)
-    return _finish(net, photo, style, mask, step)
+    place = photos.to_model(photo, mask)
+    style = stylemaps.blend(net, own, taken, place, space=space, strength=strength)
+    return _finish(net, photo, style, mask, step, donor=photos.donated(photo, other.inputs, place))
 
 
 def transplant(net, image: Tensor, references: Sequence[Reference], *, strength: float = 1.0,
@@ -113,15 +115,17 @@ def transplant(net, image: Tensor, references: Sequence[Reference], *, strength:
     photo, _ = _prepare(net, image, None, options)
     sources = [photos.prepare(net, one.image, one.mask, one.options) for one in references]
     step = _Steps(progress, [photo, *sources])
-    patches, landed, warnings = [], [], []
+    patches, landed, warnings, donor = [], [], [], None
     for i, (one, source) in enumerate(zip(references, sources, strict=True)):
         taken, shift, place = landing(photo, source, one.mask, one.shift)
         landed.append(place)
         if not bool((landed[-1] > photos.HOLE).any()):
             warnings.append(f"nothing of reference {i + 1} lands in the photo: its mask is empty, or moved outside.")
         patches.append(Patch(encode(net, source, progress=step), taken, shift))
+        donor = photos.donated(photo, source.inputs, taken, shift, donor)
     style = stylemaps.transplant(net, encode(net, photo, progress=step), patches, strength)
-    return _finish(net, photo, style, torch.stack(torch.broadcast_tensors(*landed)).amax(dim=0), step, warnings)
+    return _finish(net, photo, style, torch.stack(torch.broadcast_tensors(*landed)).amax(dim=0), step, warnings,
+                   donor)
 
 
 def landing(photo: Photo, source: Photo, mask: Tensor,
@@ -180,13 +184,14 @@ def learn_direction(net, positives: Sequence[Tensor], negatives: Sequence[Tensor
 
 
 def animate(net, photo: Photo, start: Style, end: Style, frames: int, *, mask: Tensor | None = None,
-            progress: Progress | None = None) -> Iterator[Tensor]:
+            donor: Tensor | None = None, progress: Progress | None = None) -> Iterator[Tensor]:
     """Frames [N,C,H,W] from one style to another, both ends included, blended back into the photo.
 
-    From an original's style to an `Edit.style` the edit grows; mask: where it is. Raises CoModError at the call.
+    From an original's style to an `Edit.style` the edit grows; mask: where it is, donor: the edit's. Raises CoModError
+    at the call.
     """
     tiles = stylemaps.interpolate(net, start, end, frames, progress=progress)
-    return (photos.blend_back(photo, tile, mask) for tile in tiles)
+    return (photos.blend_back(photo, tile, mask, donor) for tile in tiles)
 
 
 def interpolate(net, image: Tensor, reference: Tensor, frames: int, *, mask: Tensor | None = None, space: str = "w+",
@@ -200,9 +205,11 @@ def interpolate(net, image: Tensor, reference: Tensor, frames: int, *, mask: Ten
     photo, mask = _prepare(net, image, mask, options)
     other = photos.prepare(net, reference, None, reference_options or _alike(photo, reference))
     start, end = encode(net, photo), encode(net, other)
+    donor = None
     if mask is not None:
-        end = stylemaps.blend(net, start, end, photos.to_model(photo, mask), space=space)
-    return animate(net, photo, start, end, frames, mask=mask, progress=progress)
+        place = photos.to_model(photo, mask)
+        end, donor = stylemaps.blend(net, start, end, place, space=space), photos.donated(photo, other.inputs, place)
+    return animate(net, photo, start, end, frames, mask=mask, donor=donor, progress=progress)
 
 
 def generate(net, seeds: int | Sequence[int], *, psi: float = 0.7,
@@ -242,10 +249,11 @@ def _prepare(net, image: Tensor, mask: Tensor | None, options: Options | None) -
 
 
 def _finish(net, photo: Photo, style: Style, mask: Tensor | None, step: _Steps,
-            warnings: Sequence[str] = ()) -> Edit:
+            warnings: Sequence[str] = (), donor: Tensor | None = None) -> Edit:
     """Decode and blend back. Strength and place are in the style; the mask says where the photo may change."""
     tiles = stylemaps.decode(net, style, progress=step)
-    return Edit(photos.blend_back(photo, tiles, mask), tiles, style, tuple(warnings or remarks(photo, mask)))
+    image = photos.blend_back(photo, tiles, mask, donor)
+    return Edit(image, tiles, style, tuple(warnings or remarks(photo, mask)), donor)
 
 
 def remarks(photo: Photo, mask: Tensor | None) -> list[str]:

@@ -9,25 +9,29 @@ The way back. Where the mask is above 0.5 the edit is written, outside of the fe
 mask values from 0.1 to 0.5 are a feather of the user's own. Without a mask the whole box is written. At edges of the
 box that lie inside of the photo the edit fades out within the box. color_match compares edit and photo in a band around
 the mask and takes the colour difference that is common to it out of the edit, for no network reconstructs exactly.
+seamless: where the edit's content came from other pictures, what surrounds it there (skin around eyes, the sky behind
+hair) gives way to the photo's own colours; see `blending.settle`.
 """
 from __future__ import annotations
 
 import dataclasses
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .blending import luma, match_color, paste, ramp
+from .blending import luma, match_color, paste, ramp, settle
 from .checks import check_image, check_style_net
 from .errors import CoModError
 from .geometry import Box, Rect, crop_box, crop_side, enlarge, fit_pixels, whole_box
 from .masks import as_mask, to_size
 from .regions import HOLE, SOFT, distance_to
+from .stylemaps import moved
 
+DONOR_MARGIN = 8     # share of the model's size, as a divisor: what a donor shows around a part
 STRATEGIES = ("whole", "square", "crop", "original")
 Progress = Callable[[int, int, "Tensor | None"], None]
 
@@ -46,6 +50,7 @@ class Options:
     context: float = 0.5
     feather: float | None = None
     color_match: bool = True
+    seamless: bool = True
     refine: int = 0
 
 
@@ -168,11 +173,12 @@ def to_photo(photo: Photo, mask: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def blend_back(photo: Photo, tiles: Tensor, mask: Tensor | None = None) -> Tensor:
+def blend_back(photo: Photo, tiles: Tensor, mask: Tensor | None = None, donor: Tensor | None = None) -> Tensor:
     """The photo with the model's pictures [M,3,R,R] in it: [N,C,H,W] on the photo's device, N the larger number.
 
-    mask [1 or N,1,H,W], 1 = edited; None for the whole box. Every bit outside of mask and feather stays. Raises
-    CoModError when numbers do not match.
+    mask [1 or N,1,H,W], 1 = edited; None for the whole box. donor [1 or M,3,R,R]: where the edit came from, from
+    `donated`; None where it has no such place. Every bit outside of mask and feather stays. Raises CoModError when
+    numbers do not match.
     """
     masks = [None] if mask is None else list(region(mask, photo.size)[:, 0])
     counts = {len(photo.image), len(tiles), len(masks)}
@@ -183,12 +189,14 @@ def blend_back(photo: Photo, tiles: Tensor, mask: Tensor | None = None) -> Tenso
         raise CoModError(f"edits of shape {list(tiles.shape)} for a photo prepared for {photo.resolution} pixels: use "
                          "the model that it was prepared for.")
     result = photo.image.expand(max(counts), -1, -1, -1).clone()
-    inputs = photo.inputs if mask is not None and photo.options.color_match else None
+    if mask is None or not photo.options.seamless:
+        donor = None
     alphas = [_alpha(photo, one) for one in masks]
     for i, picture in enumerate(result):
         tile, one = tiles[i % len(tiles)].to("cpu", torch.float32), masks[i % len(masks)]
-        if inputs is not None:
-            tile = _matched(photo, tile, inputs[i % len(inputs)], one)
+        if mask is not None:
+            tile = _matched(photo, tile, photo.inputs[i % len(photo.inputs)], one,
+                            None if donor is None else donor[i % len(donor)])
         _write(photo, picture, tile.clamp(-1, 1), alphas[i % len(masks)])
     return result.to(photo.device)
 
@@ -228,11 +236,31 @@ def _alpha(photo: Photo, mask: Tensor | None) -> Tensor:
     return alpha * ramp(photo.feather + 1 - inward, photo.feather)
 
 
-def _matched(photo: Photo, tile: Tensor, reference: Tensor, mask: Tensor) -> Tensor:
-    """The edit with its colours moved to meet the photo's around the mask."""
+def _matched(photo: Photo, tile: Tensor, reference: Tensor, mask: Tensor, donor: Tensor | None) -> Tensor:
+    """The edit with its colours moved to meet the photo's around the mask, as far as the options say."""
+    if donor is None and not photo.options.color_match:
+        return tile
     hole = to_model(photo, mask)[0, 0] > HOLE
     reach = max(2, math.ceil(photo.feather * photo.resolution / photo.box.side))
-    reach = min(reach, photo.resolution // 4)
-    hidden = F.max_pool2d(hole[None, None].float(), 2 * reach + 1, 1, reach)[0, 0] > 0
+    hidden = _grown(hole, min(reach, photo.resolution // 4))
     inside = to_model(photo, torch.ones(photo.size))[0, 0] > 0
-    return match_color(tile, reference, hidden, hidden & ~hole & inside)
+    if photo.options.color_match:
+        tile = match_color(tile, reference, hidden, hidden & ~hole & inside)
+    return tile if donor is None else settle(tile, reference, donor, hidden, hole, inside & ~hole)
+
+
+def _grown(mask: Tensor, reach: int) -> Tensor:
+    """bool [...,R,R] with everything that is no more than so many pixels away, along rows and columns."""
+    planes = mask.float().reshape(-1, 1, *mask.shape[-2:])
+    return F.max_pool2d(planes, 2 * reach + 1, 1, reach).reshape(mask.shape) > 0
+
+
+def donated(photo: Photo, inputs: Tensor, mask: Tensor, shift: Sequence[float] = (0, 0),
+            donor: Tensor | None = None) -> Tensor:
+    """The donor of an edit, for `blend_back`: the photo as the model sees it with what lies at and around a part.
+
+    inputs [M,3,R,R]: the picture that the part is in, mask [1 or M,1,R,R]: the part there, 1 = taken; shift (x, y):
+    where it goes, in pixels of R x R. donor: that of the edit to which this one comes.
+    """
+    near = moved(_grown(mask > HOLE, photo.resolution // DONOR_MARGIN).float(), shift) > 0
+    return torch.where(near, moved(inputs, shift), photo.inputs if donor is None else donor)

@@ -46,13 +46,15 @@ class SeededLatents:
 class StyledPictures:
     """Style maps on a socket: the IMAGE [B,H,W,C] they came from, what `photos.prepare` made of it, and their style.
 
-    edited [1 or N,1,H,W] in [0,1]: where the pictures were edited; None where nothing has been edited yet.
+    edited [1 or N,1,H,W] in [0,1]: where the pictures were edited; None where nothing has been edited yet. donor: where
+    the edits came from, see `photos.blend_back`.
     """
 
     source: torch.Tensor
     photo: Photo
     style: Style
     edited: torch.Tensor | None = None
+    donor: torch.Tensor | None = None
 
 
 @dataclass(frozen=True)

@@ -59,9 +59,10 @@ class StyleMapBlend(io.ComfyNode):
     def execute(cls, model, style_map, reference, mask, mode="w+", strength=1.0):
         network, photo = style_network(model), style_map.photo
         area = photos.region(painted(mask), photo.size)
-        style = stylemaps.blend(network, *_styles(network, style_map, reference), photos.to_model(photo, area),
-                                space=mode, strength=strength)
-        return io.NodeOutput(_edited(style_map, style, area))
+        place = photos.to_model(photo, area)
+        style = stylemaps.blend(network, *_styles(network, style_map, reference), place, space=mode, strength=strength)
+        donor = photos.donated(photo, reference.photo.inputs, place, donor=style_map.donor)
+        return io.NodeOutput(_edited(style_map, style, area, donor))
 
 
 class StyleMapTransplant(io.ComfyNode):
@@ -98,7 +99,8 @@ class StyleMapTransplant(io.ComfyNode):
             raise CoModError(f"CoMod Style-Map Transplant: moved by {shift_x}, {shift_y}, nothing of the part lands in "
                              "the picture. Choose a smaller shift.")
         style = stylemaps.transplant(network, own, [stylemaps.Patch(other, taken, shift)], strength)
-        return io.NodeOutput(_edited(style_map, style, place))
+        donor = photos.donated(style_map.photo, reference.photo.inputs, taken, shift, style_map.donor)
+        return io.NodeOutput(_edited(style_map, style, place, donor))
 
 
 class StyleMapMix(io.ComfyNode):
@@ -207,10 +209,15 @@ def _map_of(pictures: StyledPictures, node: str) -> torch.Tensor:
     return pictures.style
 
 
-def _edited(pictures: StyledPictures, style: stylemaps.Style, area: torch.Tensor | None) -> StyledPictures:
-    """The pictures with a new style, edited where they were and in `area` [N,1,H,W] too; None: everywhere."""
+def _edited(pictures: StyledPictures, style: stylemaps.Style, area: torch.Tensor | None,
+            donor: torch.Tensor | None = None) -> StyledPictures:
+    """The pictures with a new style, edited where they were and in `area` [N,1,H,W] too; None: everywhere.
+
+    donor: of all edits so far; None where this one brings none of its own.
+    """
     for text in editing.remarks(pictures.photo, area):
         _log.warning("%s", text)
     if area is None:
         area = torch.ones(1, 1, *pictures.photo.size)
-    return dataclasses.replace(pictures, style=on_sockets(style), edited=together(pictures.edited, area))
+    return dataclasses.replace(pictures, style=on_sockets(style), edited=together(pictures.edited, area),
+                               donor=pictures.donor if donor is None else donor)

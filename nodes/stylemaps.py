@@ -58,6 +58,10 @@ class StyleMapEncode(io.ComfyNode):
                 io.Int.Input("refine", default=0, min=0, max=MAX_STEPS,
                              tooltip="Steps of optimisation that fit the style map to the picture. 0 is what the "
                                      "encoder says, at once; 100 is closer, and slow without a GPU."),
+                io.Boolean.Input("seamless", default=True, label_on="on", label_off="off",
+                                 tooltip="What surrounds a part in the picture it is taken from (skin around eyes, the "
+                                         "sky behind hair) gives way to this picture's colours. Switch it off to take "
+                                         "those colours as well."),
                 io.Mask.Input("mask", optional=True, tooltip="Only for the strategy crop: what the square is put "
                                                              "around."),
             ],
@@ -66,10 +70,10 @@ class StyleMapEncode(io.ComfyNode):
 
     @classmethod
     def execute(cls, model, image, strategy="whole", context=0.5, feather=inputs.AUTOMATIC, color_match=True, refine=0,
-                mask=None):
+                seamless=True, mask=None):
         network = style_network(model)
         options = photos.Options(strategy, context=context, feather=None if feather < 0 else feather,
-                                 color_match=color_match, refine=refine)
+                                 color_match=color_match, seamless=seamless, refine=refine)
         around = painted(mask) if strategy == "crop" and mask is not None else None
         photo = photos.prepare(network, images_in(image), around, options)
         style = editing.encode(network, photo, progress=host.progress())
@@ -137,7 +141,7 @@ class StyleMapDecode(io.ComfyNode):
         network, photo = style_network(model), style_map.photo
         area = style_map.edited if mask is None else photos.region(painted(mask), photo.size)
         tiles = stylemaps.decode(network, on_device(network, style_map.style), progress=host.progress())
-        image = images_out(photos.blend_back(photo, tiles, area), style_map.source)
+        image = images_out(photos.blend_back(photo, tiles, area, style_map.donor), style_map.source)
         device = host.intermediate_device()
         return io.NodeOutput(image.to(device), images_out(tiles).to(device))
 
@@ -169,8 +173,11 @@ class StyleMapInterpolate(io.ComfyNode):
     def execute(cls, model, style_map, target, frames=16):
         network, pictures, report = style_network(model), [], host.progress()
         start, end = (on_device(network, one.style) for one in (style_map, target))
-        area = together(style_map.edited, target.edited) if target.photo is style_map.photo else None
-        for frame in editing.animate(network, style_map.photo, start, end, frames, mask=area):
+        area = donor = None
+        if target.photo is style_map.photo:     # an edit of the same picture
+            area = together(style_map.edited, target.edited)
+            donor = style_map.donor if target.donor is None else target.donor
+        for frame in editing.animate(network, style_map.photo, start, end, frames, mask=area, donor=donor):
             pictures.append(frame)
             report(len(pictures), frames, frame)
         return io.NodeOutput(images_out(torch.cat(pictures), style_map.source).to(host.intermediate_device()))

@@ -21,7 +21,7 @@ from comod_core.photos import Options, prepare
 from tests.fake_style_network import FakeStyleNetwork, box, flat, photo
 
 DATA = Path(__file__).parent / "data"
-SHARP = Options(feather=0, color_match=False)
+SHARP = Options(feather=0, color_match=False, seamless=False)
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def test_grey_and_transparent_photos(fake):
 
 @pytest.mark.parametrize("options", [
     Options(), Options("square"), Options("crop"), Options(box=Box(2, 1, 30)), Options(feather=0), Options(feather=7.5),
-    Options(color_match=False)], ids=repr)
+    Options(color_match=False), Options(seamless=False)], ids=repr)
 @pytest.mark.parametrize("size", [(50, 40), (40, 97), (200, 150), (20, 24)])
 def test_outside_of_the_feather_every_bit_stays(net, options, size):
     image, mask = photo(*size), box(8, 6, 16, 18, *size)
@@ -83,6 +83,47 @@ def test_colours_meet_around_the_mask():
     matched = editing.reconstruct(net, image, mask=mask).image
     assert plain[..., 32, 32] == pytest.approx(torch.full((1, 3), 0.3))
     assert (matched - image).abs().max() < 0.01
+
+
+def eyes(skin, eye):
+    """64x64 of one colour with a square of another in the middle."""
+    image = torch.tensor(skin).reshape(1, 3, 1, 1).repeat(1, 1, 64, 64)
+    image[..., 28:36, 28:36] = torch.tensor(eye).reshape(1, 3, 1, 1)
+    return image
+
+
+LIGHT, DARK, BLUE, GREEN = (0.8, 0.5, 0.3), (-0.5, -0.6, -0.7), (-0.5, 0.0, 0.9), (0.0, 0.6, -0.6)
+SKIN, EYE = (..., slice(22, 26), slice(22, 42)), (..., slice(30, 34), slice(30, 34))
+
+
+@pytest.mark.parametrize(("skin", "other"), [(LIGHT, DARK), (DARK, LIGHT)])
+def test_a_part_comes_without_the_skin_around_it(skin, other):
+    net, mask = FakeStyleNetwork(64, 32), box(22, 22, 42, 42, 64, 64)
+    image, reference = eyes(skin, BLUE), eyes(other, GREEN)
+    edits = [editing.blend(net, image, reference, mask, options=Options(seamless=on, feather=0)).image
+             for on in (True, False)]
+    wanted = torch.tensor(skin).reshape(3, 1, 1)
+    assert (edits[0][0][SKIN] - wanted).abs().max() < 0.03
+    assert (edits[1][0][SKIN] - wanted).abs().max() > 0.9
+    for edit in edits:
+        assert (edit[0][EYE] - torch.tensor(GREEN).reshape(3, 1, 1)).abs().max() < 0.1
+
+
+def test_a_transplanted_part_comes_without_its_surroundings():
+    net, image = FakeStyleNetwork(64, 32), flat(0.2, 64, 64)
+    reference = Reference(eyes(DARK, GREEN), box(24, 24, 40, 40, 64, 64), (-16, 8), Options(feather=0))
+    edit = editing.transplant(net, image, [reference], options=Options(feather=0)).image
+    assert (edit[..., 32:36, 8:24] - 0.2).abs().max() < 0.03        # a rim of the reference's skin
+    assert (edit[..., 38:42, 14:18] - torch.tensor(GREEN).reshape(1, 3, 1, 1)).abs().max() < 0.1
+
+
+def test_every_frame_of_a_growing_edit_is_seamless():
+    net, mask = FakeStyleNetwork(64, 32), box(22, 22, 42, 42, 64, 64)
+    image = eyes(LIGHT, BLUE)
+    frames = list(editing.interpolate(net, image, eyes(DARK, GREEN), 3, mask=mask, options=Options(feather=0)))
+    for frame in frames:
+        assert (frame[SKIN] - torch.tensor(LIGHT).reshape(3, 1, 1)).abs().max() < 0.03
+    assert (frames[1] - frames[0]).abs().max() > 0.1 and (frames[2] - frames[1]).abs().max() > 0.1
 
 
 # What the operations do.

@@ -135,7 +135,7 @@ def _settings(models: Models) -> dict[str, Any]:
         blend = {name: _control(StyleMapBlend, name, min_width=150) for name in ("strength", "mode")}
     with gr.Accordion("More settings", open=False, elem_id="style-more"):
         encode = {name: _control(StyleMapEncode, name, **({"choices": list(STRATEGIES)} if name == "strategy" else {}))
-                  for name in ("strategy", "feather", "color_match", "refine")}
+                  for name in ("strategy", "feather", "color_match", "seamless", "refine")}
         loader["precision"] = _control(LoadModel, "precision")
     return {"loader": loader, "blend": blend, "encode": encode}
 

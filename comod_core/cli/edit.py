@@ -36,6 +36,7 @@ class Common:
     context: options.Context = 0.5
     feather: options.StyleFeather = None
     color_match: options.ColorMatch = True
+    seamless: options.Seamless = True
     refine: options.Refine = 0
     folder: options.Out = Path("out")
     overwrite: options.Overwrite = False
@@ -152,7 +153,7 @@ def _run(command: typer.Context, source: Path, name: str, keywords: dict, common
     from .runs import Results
 
     fit = {"context": common.context, "feather": common.feather, "color_match": common.color_match,
-           "refine": common.refine}
+           "seamless": common.seamless, "refine": common.refine}
     own = None
     if framing and (framing.reference_strategy or boxes[1]):
         own = framed(framing.reference_strategy or "whole", boxes[1], refine=common.refine)

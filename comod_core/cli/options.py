@@ -58,6 +58,8 @@ Context = Annotated[float, _option("What crop sees beyond the hole, as a fractio
 Feather = Annotated[float | None, _option("Soft edge in pixels; by itself 2 of the model's pixels.", FITTING, min=0)]
 Grow = Annotated[float, _option("Enlarge the hole by this many pixels.", FITTING, min=0)]
 ColorMatch = Annotated[bool, _option("Match the colour at the hole's border.", FITTING)]
+Seamless = Annotated[bool, _option(
+    "What surrounds a part in its reference gives way to the photo's colours.", FITTING)]
 
 Out = Annotated[Path, _option("Folder for the results.", RESULTS, "--out", metavar="DIR")]
 Format = Annotated[Literal["png", "jpg", "webp", "tiff"], _option("File format of the results.", RESULTS)]

@@ -1,7 +1,7 @@
 """Instances of a training set: their features, and which pictures are alike."""
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from ..instances.stored import Instances
 from ..metrics.networks import FeatureNetwork
 
 QUERIES, ROWS, PICTURES = 1024, 16384, 1024     # at a time: queries, instances, pictures
+PAIRS = 16384                                   # of which the components of steps are found, at most
 SIDE = 8                                        # of the thumbnails by which colours are compared
 
 
@@ -57,6 +58,40 @@ def neighbourhoods(features: np.ndarray, count: int, device: torch.device | str 
             near = np.take_along_axis(near, np.argsort(distance, axis=1, kind="stable")[:, :count], axis=1)
         found[rows] = near
     return found
+
+
+class Steps:
+    """The step from an instance to a neighbour of it as a z: what the neighbour has of its own.
+
+    Steps of features and of colours (`thumbnails`, scaled to the features' variance) together are projected on their
+    principal components and whitened, so that over all pairs the values of a z are uncorrelated and of variance 1, as
+    those of a random z are. features [N,F], images uint8 [N,S,S,3], neighbours int [N,K]; size: values of a z.
+    """
+
+    def __init__(self, features: np.ndarray, images: np.ndarray, neighbours: np.ndarray, size: int):
+        self.features, self.colours, self.size = features, thumbnails(images), size
+        rows = np.linspace(0, len(features) - 1, min(len(features), PAIRS)).astype(int)
+        near = neighbours[rows, 1 + np.arange(len(rows)) % (neighbours.shape[1] - 1)]
+        self.scale = 1.0
+        parts = np.split(self._between(rows, near), [features.shape[1]], axis=1)
+        lengths = [np.square(part).sum() for part in parts]
+        self.scale = float(np.sqrt(lengths[0] / max(lengths[1], 1e-12)))
+        steps = self._between(rows, near)
+        values, axes = np.linalg.eigh(steps.T @ steps / len(steps))
+        kept = [i for i in range(len(values))[::-1][:size] if values[i] > values[-1] * 1e-6]
+        self.axes = axes[:, kept] / np.sqrt(values[kept])
+
+    def __call__(self, instance: int, neighbour: int) -> np.ndarray:
+        """z of a step, float32 [size], of a random z's length; zeros past the components that there are."""
+        step = self._between([instance], [neighbour])[0] @ self.axes
+        length = max(float(np.sqrt(np.square(step).sum())), 1e-12)
+        return np.pad(step * (self.size ** 0.5 / length), (0, self.size - len(step))).astype(np.float32)
+
+    def _between(self, instances: Sequence[int], neighbours: Sequence[int]) -> np.ndarray:
+        features = np.stack([self.features[i] for i in neighbours]).astype(np.float64)
+        features -= np.stack([self.features[i] for i in instances])
+        colours = self.colours[neighbours].astype(np.float64) - self.colours[instances]
+        return np.concatenate([features, colours * self.scale], axis=1)
 
 
 def thumbnails(images: np.ndarray) -> np.ndarray:

@@ -263,7 +263,7 @@ def test_progress_and_interruption(pack, run, encoded, other):
 @pytest.mark.parametrize("node", ["Blend", "Transplant", "Decode", "Encode"])
 def test_an_empty_mask_says_how_to_paint_one(pack, run, encoded, other, picture, node):
     empty = torch.zeros(1, 64, 64)
-    arguments = {"Decode": (encoded, empty), "Encode": (picture, "crop", 0.5, -1.0, True, 0, empty)}
+    arguments = {"Decode": (encoded, empty), "Encode": (picture, "crop", 0.5, -1.0, True, 0, True, empty)}
     with pytest.raises(pack("comod_core.errors").CoModError, match="mask is empty.*MaskEditor"):
         run(node, *arguments.get(node, (encoded, other, empty)))
 

@@ -15,9 +15,8 @@ from comod_core.training import losses
 from comod_core.training.export import export
 from comod_core.training.heldout import HeldOut
 from comod_core.training.loop import train
-from comod_core.training.neighbourhoods import _nearest_on, neighbourhoods, write_features
+from comod_core.training.neighbourhoods import Steps, _nearest_on, neighbourhoods, write_features
 from comod_core.training.recipes import RECIPES, BigGANInstanceConfig, InstanceConfig, config_from_json, recipe_of
-from comod_core.training.recipes.instance import pull
 from comod_core.training.trainer import Trainer
 
 WIDTH, COUNT, GROUPS = 12, 24, 4
@@ -200,14 +199,41 @@ def test_a_resumed_run_takes_the_new_learning_rates(tmp_path):
     assert trainer.d_optimizer.param_groups[0]["lr"] == pytest.approx(0.003 * 4 / 5)
 
 
-def test_a_sample_is_pulled_to_the_nearest_of_the_neighbours():
-    near = torch.randint(0, 255, (2, 3, 16, 16, 3), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
-    wanted = near[[0, 1], [2, 0]].permute(0, 3, 1, 2).float() / 127.5 - 1
-    fake = (wanted + 0.01).requires_grad_()
-    loss = pull(fake, near, lambda a, b, mask: (a - b).square().mean(dim=(1, 2, 3)) * mask.mean())
-    assert loss.item() == pytest.approx(0.01 + 0.0001, rel=1e-3)
-    loss.backward()
-    assert (fake.grad > 0).all()
+def test_steps_to_neighbours_are_as_random_z_are():
+    random = np.random.default_rng(3)
+    latent, images = random.normal(size=(600, 3)), random.integers(0, 255, (600, 16, 16, 3)).astype(np.uint8)
+    images[:] = images[:1]                                      # colours tell nothing
+    rows = latent @ (random.normal(size=(3, WIDTH)) * [[5.0], [1.0], [0.2]])
+    neighbours = (np.arange(600)[:, None] + [[0, 7, 131, 222]]) % 600
+    steps = Steps(rows.astype(np.float32), images, neighbours, 3)
+    found = np.stack([steps(i, j) for i in range(600) for j in neighbours[i, 1:]])
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 3 ** 0.5, rtol=1e-5)
+    np.testing.assert_allclose(found.T @ found / len(found), np.eye(3), atol=0.15)
+    np.testing.assert_allclose(steps(7, 9), -steps(9, 7), rtol=1e-5)
+    assert not steps(7, 7).any()
+
+
+def test_steps_know_colours_too():
+    images = pictures()
+    rows = np.zeros((COUNT, WIDTH), np.float32)
+    rows[:, 0] = np.arange(COUNT) % 2
+    steps = Steps(rows, images, np.stack([np.arange(COUNT), np.roll(np.arange(COUNT), 7)], axis=1), 8)
+    z = steps(0, 12)                                            # another group, the same feature
+    assert np.abs(z).max() > 0.5 and z.shape == (8,)
+
+
+def test_pulled_samples_stand_for_the_neighbour_beside_them():
+    recipe = recipe_of(dataclasses.replace(STYLE, pull_weight=1.0, pull_only_kimg=1.0))
+    trainer = Trainer(recipe, pictures(), beside=beside())
+    rows = range(STYLE.batch)
+    alone, later = (recipe._part(trainer, 0, rows, alone) for alone in (True, False))
+    assert alone.pulled == list(rows) and later.pulled == [1, 3, 5, 7]
+    at = trainer.pictures.indices(0, STYLE.batch, rows)
+    for row, part in itertools.product(rows, (alone, later)):
+        found = [j for j in recipe.neighbours[at[row]][1:]
+                 if np.allclose(recipe.steps(at[row], j), part.z[0, row].numpy(), atol=1e-6)]
+        real = ((part.real[row].permute(1, 2, 0) + 1) * 127.5).round().to(torch.uint8).numpy()
+        assert any((real == pictures()[j]).all() for j in found) == (row in part.pulled)
 
 
 def test_pulled_alone_at_first_and_with_the_discriminator_then(tmp_path):
@@ -218,6 +244,8 @@ def test_pulled_alone_at_first_and_with_the_discriminator_then(tmp_path):
         InstanceConfig(pull_only_kimg=1.0)
     with pytest.raises(CoModError, match="pull_weight"):
         dataclasses.replace(STYLE, pull_weight=1.0, network=dataclasses.replace(STYLE.network, feature_size=0))
+    with pytest.raises(CoModError, match="from 2"):
+        dataclasses.replace(STYLE, pull_weight=1.0, neighbours=1)
 
 
 # ---- what a run leaves behind -----------------------------------------------------------------

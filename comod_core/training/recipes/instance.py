@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import adaptive_avg_pool2d
 
 from ...errors import CoModError
 from ...networks.stylegan2 import StyleGAN2Config, StyleGAN2Discriminator, StyleGAN2Generator
@@ -20,7 +19,7 @@ from ..config import TrainConfig
 from ..grids import instance_grid, instance_samples
 from ..heldout import HeldOut
 from ..losses import discriminator_hinge, discriminator_loss, generator_hinge, generator_loss
-from ..neighbourhoods import SIDE, neighbourhoods, write_features
+from ..neighbourhoods import Steps, neighbourhoods, write_features
 from ..perceptual import PerceptualDistance
 from ..presets import augmentation
 from ..projected import ProjectedDiscriminator, check_critic
@@ -39,8 +38,9 @@ class InstanceConfig(TrainConfig):
     many pictures stand for an instance, itself among them. colour_pool: of so many nearest by features, the neighbours
     are those whose colours lie most alike; None: the nearest by features alone, as published. feature_noise: length of
     a random vector that is added to a feature, which has length 1. style_mixing: share of pictures with two z.
-    pull_weight: of the mean absolute difference and perceptual distance of a sample to the nearest of its instance's
-    neighbours; not of the publication. The first pull_only_kimg are trained by it alone, without the discriminator.
+    pull_weight: of the mean absolute difference and perceptual distance of samples to a neighbour of their instance,
+    where z is the step from one to the other (`Steps`); not of the publication. The first pull_only_kimg are trained by
+    it alone, without the discriminator; later every second sample is pulled, and the others have a random z.
     critic_steps: updates of the discriminator for one of the generator.
     critic: "pictures", the published discriminator, or "features", `ProjectedDiscriminator` with the hinge loss and
     without R1, which takes the feature too; adversarial_weight: of the generator's loss by it.
@@ -70,9 +70,10 @@ class InstanceConfig(TrainConfig):
         if self.pull_weight < 0 or (self.pull_only_kimg and not self.pull_weight) or (
                 self.pull_weight and not self.network.feature_size):
             raise CoModError("Training: pull_weight is not negative and needs instances; pull_only_kimg needs it.")
-        if not 1 <= self.neighbours <= (self.colour_pool or self.neighbours):
-            raise CoModError(f"Training: neighbours {self.neighbours} must lie from 1 to colour_pool "
-                             f"{self.colour_pool}.")
+        least = 2 if self.pull_weight else 1
+        if not least <= self.neighbours <= (self.colour_pool or self.neighbours):
+            raise CoModError(f"Training: neighbours {self.neighbours} must lie from {least} to colour_pool "
+                             f"{self.colour_pool}; pull_weight needs one beside the instance itself.")
 
 
 @dataclasses.dataclass
@@ -80,8 +81,8 @@ class Part:
     """What one process sees of a batch at a time.
 
     real [N,C,R,R] in [-1,1]; feature [N,F] and label [N,L], None where the network takes none; z [2,N,z_dim], the
-    second for style mixing from the layers `cuts` [N] on; one seed a sample; near uint8 [N,K,R,R,C], the instance's
-    neighbours, where samples are pulled to them.
+    second for style mixing from the layers `cuts` [N] on; one seed a sample; pulled: which samples are to become the
+    real picture beside them.
     """
 
     real: Tensor
@@ -90,7 +91,7 @@ class Part:
     z: Tensor
     cuts: Tensor
     seeds: list[int]
-    near: Tensor | None = None
+    pulled: list[int]
     fake: Tensor | None = None
     w: Tensor | None = None
 
@@ -105,6 +106,7 @@ class Instance(Recipe):
     def __init__(self, config: InstanceConfig):
         super().__init__(config)
         self.neighbours: np.ndarray | None = None
+        self.steps: Steps | None = None
         sizes = {"instances": config.network.feature_size, "labels": config.network.label_size}
         self.beside = tuple(name for name, size in sizes.items() if size)
         self.perceptual: nn.Module | None = PerceptualDistance() if config.pull_weight else None
@@ -172,6 +174,8 @@ class Instance(Recipe):
                              "Set network.feature_size, or remove the file: it is made anew with Lite0.")
         self.neighbours = neighbourhoods(features, config.neighbours, trainer.place.device, trainer.pictures.images,
                                          config.colour_pool)
+        if config.pull_weight:
+            self.steps = Steps(features, trainer.pictures.images, self.neighbours, trainer.generator.z_dim)
         rows = np.linspace(0, len(features) - 1, min(len(features), 8192)).astype(int)
         mean = torch.from_numpy(np.asarray(features[rows], np.float32).mean(axis=0))[None].to(trainer.place.device)
         for net in (trainer.generator, trainer.ema, trainer.discriminator):
@@ -189,33 +193,32 @@ class Instance(Recipe):
         alone = trainer.images_seen < config.pull_only_kimg * 1000
         for turn in range(config.critic_steps):
             moment = trainer.step * config.critic_steps + turn
-            parts = [self._part(trainer, moment, rows) for rows in trainer.place.parts(config.batch, config.accumulate)]
+            parts = [self._part(trainer, moment, rows, alone)
+                     for rows in trainer.place.parts(config.batch, config.accumulate)]
             losses = {} if alone else self._update_discriminator(trainer, parts)
         if not alone:
             losses |= self._penalise(trainer, parts)
         return losses | self._update_generator(trainer, parts, alone)
 
-    def _part(self, trainer: Trainer, moment: int, rows: Sequence[int]) -> Part:
+    def _part(self, trainer: Trainer, moment: int, rows: Sequence[int], alone: bool = False) -> Part:
         config, net, pictures = self.config, trainer.generator, trainer.pictures
         draws = [np.random.default_rng((config.seed, 3, moment, row)) for row in rows]
         seeds = [int(draw.integers(2 ** 63)) for draw in draws]
         at = pictures.indices(moment, config.batch, rows)
-        shown = at if self.neighbours is None else [int(self.neighbours[i, draw.integers(config.neighbours)])
-                                                    for i, draw in zip(at, draws, strict=True)]
+        pulled = [] if self.steps is None else [n for n, row in enumerate(rows) if alone or row % 2]
+        shown = at if self.neighbours is None else [
+            int(self.neighbours[i, draw.integers(n in pulled, config.neighbours)])      # the first is the instance
+            for n, (i, draw) in enumerate(zip(at, draws, strict=True))]
         z = np.stack([draw.standard_normal((2, net.z_dim), np.float32) for draw in draws], axis=1)
+        for n in pulled:
+            z[:, n] = self.steps(at[n], shown[n])
         layers = getattr(net, "num_layers", 1)
         mixed = np.array([draw.random() < config.style_mixing for draw in draws])
         cuts = np.where(mixed, [draw.integers(1, layers + 1) for draw in draws], layers)
         device = trainer.place.device
         return Part(self._pictures(trainer, shown, pictures.flips(moment, rows)), self._features(trainer, at, draws),
                     self._labels(trainer, shown), torch.from_numpy(z).to(device), torch.from_numpy(cuts).to(device),
-                    seeds, self._near(trainer, at))
-
-    def _near(self, trainer: Trainer, indices: Sequence[int]) -> Tensor | None:
-        if not self.config.pull_weight:
-            return None
-        found = np.stack([[trainer.pictures.images[i] for i in self.neighbours[at]] for at in indices])
-        return torch.from_numpy(found).to(trainer.place.device)
+                    seeds, pulled)
 
     def _pictures(self, trainer: Trainer, indices: Sequence[int], flips: np.ndarray) -> Tensor:
         batch = np.stack([trainer.pictures.images[i][:, ::-1] if flip else trainer.pictures.images[i]
@@ -284,8 +287,8 @@ class Instance(Recipe):
             if part.fake is None or not part.fake.requires_grad:
                 self._generate(trainer, part)
             losses = {} if alone else {"G": self.maker_loss(self._scores(trainer, part, part.fake, 3))}
-            if self.perceptual is not None:
-                losses["pull"] = pull(part.fake, part.near, self.perceptual)
+            if self.steps is not None:
+                losses["pull"] = self._pull(part)
             part.fake = None
             adversarial = self.config.adversarial_weight * losses.get("G", 0.0)
             return adversarial + self.config.pull_weight * losses.get("pull", 0.0), losses
@@ -294,6 +297,12 @@ class Instance(Recipe):
         if parts[0].w is not None:
             trainer.follow_w(torch.cat([part.w for part in parts]))
         return totals
+
+    def _pull(self, part: Part) -> Tensor:
+        """Absolute difference and perceptual distance of the pulled samples to their neighbours, over all samples."""
+        fake, wanted = part.fake[part.pulled], part.real[part.pulled]
+        gaps = (fake - wanted).abs().mean(dim=(1, 2, 3)) + self.perceptual(fake, wanted, torch.ones_like(fake[:, :1]))
+        return gaps.sum() / len(part.real)
 
     def _scores(self, trainer: Trainer, part: Part, image: Tensor, phase: int) -> Tensor:
         image, _ = trainer.augment(image, image[:, :0], part.seeds, phase)
@@ -319,20 +328,6 @@ class Instance(Recipe):
             found |= {"likeness to the instance": float((a * own).sum(dim=1).mean()),
                       "likeness of two seeds": float((a * b).sum(dim=1).mean())}
         return found
-
-
-def pull(fake: Tensor, near: Tensor, perceptual: nn.Module) -> Tensor:
-    """Mean absolute difference and perceptual distance of fakes to the nearest of their candidates.
-
-    fake [N,3,R,R] in [-1,1]; near uint8 [N,K,R,R,3], compared by the mean colours of SIDE x SIDE cells.
-    """
-    near = near.permute(0, 1, 4, 2, 3)
-    mine = adaptive_avg_pool2d(fake.detach(), SIDE).flatten(1)
-    theirs = adaptive_avg_pool2d(near.flatten(0, 1).float() / 127.5 - 1, SIDE).reshape(*near.shape[:2], -1)
-    best = (theirs - mine[:, None]).square().sum(dim=2).argmin(dim=1)
-    wanted = (near[torch.arange(len(near), device=near.device), best].float() / 127.5 - 1).contiguous(
-        memory_format=torch.channels_last)
-    return (fake - wanted).abs().mean() + perceptual(fake, wanted, torch.ones_like(fake[:, :1])).mean()
 
 
 def centre(layer: nn.Module, mean: Tensor) -> None:
