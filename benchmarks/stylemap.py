@@ -104,7 +104,9 @@ class Doors(StyleMaps):
         self.name = f"{MODEL}, blended back"
 
     def edit(self, a: Tensor, b: Tensor, mask: Tensor) -> Tensor:
-        return photos.blend_back(photos.prepare(self.net, a), super().edit(a, b, mask), mask)
+        photo, reference = photos.prepare(self.net, a), photos.prepare(self.net, b)
+        donor = photos.donated(photo, reference.inputs, mask)
+        return photos.blend_back(photo, super().edit(a, b, mask), mask, donor)
 
 
 class CopyPaste:

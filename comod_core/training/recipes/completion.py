@@ -12,6 +12,7 @@ from ... import latents
 from ...errors import CoModError
 from ...metrics import l1
 from ...networks import CoModConfig, CoModDiscriminator, CoModGenerator
+from ..codes import PictureCodes
 from ..config import TrainConfig
 from ..grids import completion_grid
 from ..heldout import FIXED, GRID_ROWS, GRID_SEEDS, HeldOut, to_bytes
@@ -34,6 +35,10 @@ class CompletionConfig(TrainConfig):
     the nearest completion alone and the rest for all.
     diversity_weight: of the perceptual distance between two completions of one hole, which is rewarded as far as
     diversity_limit (Yang et al., "Diversity-Sensitive Conditional GANs", 2019; theirs is a distance of pixels).
+    guided: so many values of z say what the whole picture looks like (`PictureCodes`), so that the differences to it
+    teach what z is for; 0 for none. Of samples_per_hole completions the first is guided and compared with the picture,
+    the others have a random z and only the discriminator to please. Not of the publication; Zhu et al., "Toward
+    Multimodal Image-to-Image Translation", 2017, learn such codes.
     critic: "pictures", the published discriminator, or "features", `ProjectedDiscriminator` with the hinge loss and
     without R1; adversarial_weight: of the generator's loss by it.
     hole_range: hole ratios of the free-form masks; brush_width: of their strokes in pixels, None for the paper's scaled
@@ -51,6 +56,7 @@ class CompletionConfig(TrainConfig):
     nearest_share: float = 1.0
     diversity_weight: float = 0.0
     diversity_limit: float = 0.2
+    guided: int = 0
     critic: str = "pictures"
     adversarial_weight: float = 1.0
     noise_mode: str = "random"
@@ -69,6 +75,8 @@ class CompletionConfig(TrainConfig):
             raise CoModError("Training: samples_per_hole must divide the batch.")
         if self.diversity_weight and (self.samples_per_hole != 2 or not self.perceptual_weight):
             raise CoModError("Training: diversity_weight needs samples_per_hole 2 and a perceptual_weight.")
+        if not 0 <= self.guided <= self.network.z_dim or (self.guided and self.network.image_channels != 3):
+            raise CoModError(f"Training: guided lies from 0 to z_dim {self.network.z_dim} and is for colour pictures.")
 
 
 @dataclasses.dataclass
@@ -99,6 +107,7 @@ class Completion(Recipe):
                                 folder=config.mask_folder)
         self.on_features = config.critic == "features"
         self.perceptual: nn.Module | None = PerceptualDistance() if config.perceptual_weight else None
+        self.codes: PictureCodes | None = None
 
     @staticmethod
     def networks(config: CompletionConfig) -> tuple[nn.Module, nn.Module]:
@@ -119,6 +128,11 @@ class Completion(Recipe):
             l1_weight=4.0, l1_warmup_kimg=60.0, perceptual_weight=8.0, samples_per_hole=2, noise_mode="none",
             ema_kimg=5.0, hole_range=(0.0, 0.75), structured_masks=0.5,
             augment=augmentation(pictures))
+
+    def begin(self, trainer: Trainer) -> None:
+        """Find what the codes of the pictures are."""
+        if self.config.guided:
+            self.codes = PictureCodes(trainer.pictures.images, self.config.guided)
 
     def step(self, trainer: Trainer) -> dict[str, Tensor]:
         """One update of both networks. Returns the losses as scalars on the device."""
@@ -147,13 +161,21 @@ class Completion(Recipe):
         z = torch.cat([torch.randn(2, 1, net.z_dim, generator=g) for g in draws], dim=1).to(part.real.device)
         mixed, cuts = zip(*((torch.rand(1, generator=g).item() < config.style_mixing,
                              torch.randint(1, net.num_layers, [1], generator=g).item()) for g in draws), strict=True)
+        compared = self._compared(part)
+        if self.codes is not None:
+            z[:, compared, :config.guided] = self.codes(part.wanted[compared])
         w = net.map(z[0])
-        first = [cut if mix else net.num_layers for mix, cut in zip(mixed, cuts, strict=True)]
+        first = [cut if mix and (self.codes is None or row not in compared) else net.num_layers
+                 for row, (mix, cut) in enumerate(zip(mixed, cuts, strict=True))]
         other = torch.arange(net.num_layers)[None, :, None] >= torch.tensor(first)[:, None, None]
         styles = torch.where(other.to(w.device), net.map(z[1]), w)
         noises = draws if part.real.device.type == "cpu" else None
         encoding = net.encode(part.wanted, part.holes, generators=draws)
         part.fake, part.w = net.decode(encoding, styles, config.noise_mode, noises), w[:, 0].detach()
+
+    def _compared(self, part: Part) -> range:
+        """The rows that are compared with the picture: without codes all, with them the first of each hole."""
+        return range(0, len(part.wanted), 1 if self.codes is None else self.config.samples_per_hole)
 
     # ---- updates ------------------------------------------------------------------------------
     def _update_discriminator(self, trainer: Trainer, parts: Sequence[Part]) -> dict[str, Tensor]:
@@ -191,21 +213,24 @@ class Completion(Recipe):
     def _generator_loss(self, trainer: Trainer, part: Part, area: Tensor,
                         alone: bool) -> tuple[Tensor, dict[str, Tensor]]:
         config = self.config
-        l1 = hole_l1(part.fake, part.wanted, part.holes, area)
+        rows = self._compared(part)
+        fake, wanted, holes = (x[rows.start::rows.step] for x in (part.fake, part.wanted, part.holes))
+        l1 = hole_l1(fake, wanted, holes, area)
         distance, losses = self.l1_weight(trainer.images_seen) * l1, {"L1": l1.mean()}
         variety = 0.0
         if self.perceptual is not None:
             with torch.no_grad():
-                wanted = self.perceptual.features(part.wanted)
-            features = self.perceptual.features(part.fake)
-            seen = self.perceptual.between(features, wanted, part.holes)
+                known = self.perceptual.features(wanted)
+            features = self.perceptual.features(part.fake if config.diversity_weight else fake)
+            mine = [x[rows.start::rows.step] for x in features] if config.diversity_weight else features
+            seen = self.perceptual.between(mine, known, holes)
             distance, losses = distance + config.perceptual_weight * seen, losses | {"LP": seen.mean()}
             if config.diversity_weight:
                 pairs = [[x[side::2] for x in features] for side in (0, 1)]
                 apart = self.perceptual.between(*pairs, part.holes[::2])
                 variety, losses = apart.clamp_max(config.diversity_limit).mean(), losses | {"variety": apart.mean()}
-        share = config.nearest_share
-        loss = share * best_of(distance, config.samples_per_hole) + (1 - share) * distance.mean()
+        share, count = config.nearest_share, config.samples_per_hole // rows.step
+        loss = share * best_of(distance, count) + (1 - share) * distance.mean()
         loss = loss - config.diversity_weight * variety
         if not alone:
             scores = trainer.discriminator(*trainer.augment(part.fake, part.holes, part.seeds, 3))

@@ -1,0 +1,75 @@
+"""Codes of pictures as values of z, and completions that they guide."""
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from comod_core import CoModError
+from comod_core.training.codes import PictureCodes
+from comod_core.training.recipes import CompletionConfig, recipe_of
+from comod_core.training.trainer import Trainer
+from tests.training.test_loop import CONFIG, pictures
+
+GUIDED = dataclasses.replace(CONFIG, guided=2, hole_range=(0.9, 1.0), structured_masks=0.0, batch=8, noise_mode="none",
+                             l1_only_kimg=10.0, learning_rate=0.01, style_mixing=0.9)
+
+
+def as_tensor(images):
+    return torch.from_numpy(images).permute(0, 3, 1, 2) / 127.5 - 1
+
+
+def test_codes_are_distributed_as_random_values_are():
+    random = np.random.default_rng(5)
+    colours = np.clip(random.exponential(40, (3000, 3)) * [1.0, 0.7, 0.4], 0, 255).astype(np.uint8)
+    images = colours[:, None, None].repeat(16, 1).repeat(16, 2)
+    codes = PictureCodes(images, 3)      # of colours that are far from normal
+    found = codes(as_tensor(images))
+    assert found.mean(dim=0).abs().max() < 0.02 and (found.std(dim=0) - 1).abs().max() < 0.03
+    third = found.quantile(torch.tensor([0.1587, 0.8413]), dim=0)
+    assert (third - torch.tensor([[-1.0], [1.0]])).abs().max() < 0.06
+    assert np.abs(np.corrcoef(found.T.numpy()) - np.eye(3)).max() < 0.25       # their ranks alone could not promise 0
+    torch.testing.assert_close(codes(as_tensor(images[7:9])), found[7:9])
+    far = codes(torch.full((1, 3, 16, 16), 9.0))
+    assert torch.isfinite(far).all() and far.abs().max() < 5
+
+
+def test_too_many_codes_are_refused():
+    with pytest.raises(CoModError, match="25 components of 24 pictures"):
+        PictureCodes(pictures(24), 25)
+    with pytest.raises(CoModError, match="guided"):
+        CompletionConfig(network=CONFIG.network, guided=9)
+
+
+def test_the_first_completion_of_a_hole_is_guided_and_compared():
+    trainer = Trainer(recipe_of(dataclasses.replace(GUIDED, samples_per_hole=2)), pictures())
+    recipe, seen = trainer.recipe, []
+    part = recipe._part(trainer, range(8))
+    original = trainer.generator.map
+    trainer.generator.map = lambda z: seen.append(z) or original(z)
+    recipe._generate(trainer, part)
+    codes = recipe.codes(part.wanted)
+    for z in seen:              # both of style mixing, so that a guided completion has one z
+        torch.testing.assert_close(z[::2, :2], codes[::2])
+        assert not torch.isclose(z[1::2, :2], codes[1::2]).any()
+    changed = dataclasses.replace(part, fake=part.fake.clone())
+    changed.fake[1::2] = 7.0
+    area = part.holes.mean()
+    losses = [recipe._generator_loss(trainer, one, area, True)[1]["L1"] for one in (part, changed)]
+    assert torch.equal(*losses)
+
+
+def test_z_says_what_comes_into_the_hole():
+    network = dataclasses.replace(GUIDED.network, mapping_lr_mul=1.0)       # quick to learn
+    trainer = Trainer(recipe_of(dataclasses.replace(GUIDED, network=network)), pictures())
+    losses = [trainer.run_step()["L1"] for _ in range(120)]
+    wanted, codes = as_tensor(pictures()), trainer.recipe.codes
+    z = torch.randn(len(wanted), 8, generator=torch.Generator().manual_seed(0))
+    z[:, :2] = codes(wanted)
+    net = trainer.generator
+    encoding = net.encode(torch.zeros(len(wanted), 3, 16, 16), torch.ones(len(wanted), 1, 16, 16), dropout=False)
+    with torch.no_grad():
+        fills = net.decode(encoding, net.map(z), "none").mean(dim=(2, 3))
+    gaps = torch.cdist(fills, wanted.mean(dim=(2, 3)))
+    assert np.mean(losses[-5:]) < 0.6 * np.mean(losses[:5])
+    assert gaps.diagonal().mean() < 0.6 * gaps.mean()
