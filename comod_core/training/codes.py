@@ -10,7 +10,22 @@ from ..errors import CoModError
 from .neighbourhoods import SIDE, thumbnails
 
 PICTURES = 16384        # that the components and their distribution are found from, at most
+LOUDER = 3.0            # what is guided, beside all that is not
 QUANTILES = 1025        # of each component's values
+
+
+@torch.no_grad()
+def listen(weight: Tensor, count: int) -> None:
+    """Make a layer hear its first `count` inputs LOUDER times as much as all others, in place, unless it does already.
+
+    weight [O,I]; what comes out of it keeps its variance for inputs of variance 1.
+    """
+    first, rest = weight[:, :count], weight[:, count:]
+    loud, quiet = first.square().sum(), rest.square().sum()
+    if quiet * LOUDER ** 2 > 4 * loud:
+        total, first_share = loud + quiet, LOUDER ** 2 / (LOUDER ** 2 + 1)
+        first *= (total * first_share / loud).sqrt()
+        rest *= (total * (1 - first_share) / quiet).sqrt()
 
 
 class PictureCodes:

@@ -50,6 +50,7 @@ class Trainer:
                              "beside the pictures. docs/training.md says how each is made.")
         self.pictures = Pictures(images, config.seed, config.mirror, beside)
         generator, discriminator = recipe.networks(config)
+        recipe.initialise(generator)
         there = {"device": self.place.device, "memory_format": torch.channels_last}
         self.generator, self.discriminator = generator.to(**there), discriminator.to(**there)
         if recipe.perceptual is not None:
@@ -182,6 +183,7 @@ class Trainer:
         if weights <= set(fresh):
             raise CoModError(f"{path}: no layer of it fits this network ({self.config.network}). Start from a file of "
                              "the same architecture and width.")
+        self.recipe.initialise(self.generator)
         self.ema.load_state_dict(self.generator.state_dict())
         if found.discriminator is None:
             log.warning("%s has no discriminator: a new one is trained.", path)

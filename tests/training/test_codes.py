@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from comod_core import CoModError
-from comod_core.training.codes import PictureCodes
+from comod_core.training.codes import PictureCodes, listen
 from comod_core.training.recipes import CompletionConfig, recipe_of
 from comod_core.training.trainer import Trainer
 from tests.training.test_loop import CONFIG, pictures
@@ -39,6 +39,19 @@ def test_too_many_codes_are_refused():
         PictureCodes(pictures(24), 25)
     with pytest.raises(CoModError, match="guided"):
         CompletionConfig(network=CONFIG.network, guided=9)
+
+
+def test_a_layer_listens_once():
+    weight = torch.randn(64, 32, generator=torch.Generator().manual_seed(0))
+    x = torch.randn(4000, 32, generator=torch.Generator().manual_seed(1))
+    before = (x @ weight.T).var()
+    listen(weight, 4)
+    parts = [(x[:, part] @ weight[:, part].T).std() for part in (slice(4), slice(4, None))]
+    assert float(parts[0] / parts[1]) == pytest.approx(3, rel=0.05)
+    assert float((x @ weight.T).var()) == pytest.approx(float(before), rel=0.05)
+    again = weight.clone()
+    listen(again, 4)
+    assert torch.equal(again, weight)
 
 
 def test_the_first_completion_of_a_hole_is_guided_and_compared():

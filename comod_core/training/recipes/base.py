@@ -62,6 +62,9 @@ class Recipe:
     def complete_data(self, folder: Path, images: np.ndarray, report: Callable[[str], None]) -> None:
         """Make the arrays of `beside` that the set in `folder` has not and that follow from its pictures."""
 
+    def initialise(self, generator: nn.Module) -> None:
+        """Called when the generator's weights are random, and again when those of a model file have come in."""
+
     def begin(self, trainer) -> None:
         """Called once when the trainer stands."""
 

@@ -12,7 +12,7 @@ from ... import latents
 from ...errors import CoModError
 from ...metrics import l1
 from ...networks import CoModConfig, CoModDiscriminator, CoModGenerator
-from ..codes import PictureCodes
+from ..codes import PictureCodes, listen
 from ..config import TrainConfig
 from ..grids import completion_grid
 from ..heldout import FIXED, GRID_ROWS, GRID_SEEDS, HeldOut, to_bytes
@@ -128,6 +128,11 @@ class Completion(Recipe):
             l1_weight=4.0, l1_warmup_kimg=60.0, perceptual_weight=8.0, samples_per_hole=2, noise_mode="none",
             ema_kimg=5.0, hole_range=(0.0, 0.75), structured_masks=0.5,
             augment=augmentation(pictures))
+
+    def initialise(self, generator: CoModGenerator) -> None:
+        """Let the mapping hear the guided values of z, which the others would drown."""
+        if self.config.guided:
+            listen(generator.mapping.dense0.weight, self.config.guided)
 
     def begin(self, trainer: Trainer) -> None:
         """Find what the codes of the pictures are."""
