@@ -13,7 +13,7 @@ GRID = 64            # cells a side on which local colour is worked out
 REACH = 1 / 16       # of the model's size: how far the local part of the match fades into the hole (standard deviation)
 FADE = 0.1           # nearness of the border, 1 at it, at which the local part has fallen to half
 
-LIKE = 0.25          # how far a colour may lie from the way between two others and still be a mixture of them
+LIKE = 0.35          # how far a colour may lie from the way between two others and still be a mixture of them
 CONTENT = 0.3        # how far a donor's pixel may differ from its surroundings and still be a part of them
 OVERSHOOT = 1.15, 1.6       # shares of the way from which on a colour counts less and nothing as a mixture
 NEAR = 0.3           # differences of this size outside of the hole are the network's error, larger ones are content

@@ -35,10 +35,11 @@ class CompletionConfig(TrainConfig):
     the nearest completion alone and the rest for all.
     diversity_weight: of the perceptual distance between two completions of one hole, which is rewarded as far as
     diversity_limit (Yang et al., "Diversity-Sensitive Conditional GANs", 2019; theirs is a distance of pixels).
-    guided: so many values of z say what the whole picture looks like (`PictureCodes`), so that the differences to it
-    teach what z is for; 0 for none. Of samples_per_hole completions the first is guided and compared with the picture,
-    the others have a random z and only the discriminator to please. Not of the publication; Zhu et al., "Toward
-    Multimodal Image-to-Image Translation", 2017, learn such codes.
+    guided: so many values of z say what is in the hole (`PictureCodes`), so that the differences to the picture teach
+    what z is for; outside of the hole they speak of another picture, as a random z does. 0 for none. Of
+    samples_per_hole completions the first is guided and compared with the picture, the others have a random z and only
+    the discriminator to please. Not of the publication; Zhu et al., "Toward Multimodal Image-to-Image Translation",
+    2017, learn such codes.
     critic: "pictures", the published discriminator, or "features", `ProjectedDiscriminator` with the hinge loss and
     without R1; adversarial_weight: of the generator's loss by it.
     hole_range: hole ratios of the free-form masks; brush_width: of their strokes in pixels, None for the paper's scaled
@@ -168,7 +169,7 @@ class Completion(Recipe):
                              torch.randint(1, net.num_layers, [1], generator=g).item()) for g in draws), strict=True)
         compared = self._compared(part)
         if self.codes is not None:
-            z[:, compared, :config.guided] = self.codes(part.wanted[compared])
+            z[:, compared, :config.guided] = self.codes(self._meant(trainer, part)[compared])
         w = net.map(z[0])
         first = [cut if mix and (self.codes is None or row not in compared) else net.num_layers
                  for row, (mix, cut) in enumerate(zip(mixed, cuts, strict=True))]
@@ -177,6 +178,13 @@ class Completion(Recipe):
         noises = draws if part.real.device.type == "cpu" else None
         encoding = net.encode(part.wanted, part.holes, generators=draws)
         part.fake, part.w = net.decode(encoding, styles, config.noise_mode, noises), w[:, 0].detach()
+
+    def _meant(self, trainer: Trainer, part: Part) -> Tensor:
+        """The pictures in their holes and other pictures around them, of which a code speaks."""
+        images = trainer.pictures.images
+        others = np.stack([images[np.random.default_rng(seed).integers(len(images))] for seed in part.seeds])
+        others = torch.from_numpy(others).to(part.wanted.device).permute(0, 3, 1, 2).float() / 127.5 - 1
+        return torch.lerp(others, part.wanted, part.holes)
 
     def _compared(self, part: Part) -> range:
         """The rows that are compared with the picture: without codes all, with them the first of each hole."""
