@@ -176,13 +176,14 @@ def card(record: dict) -> str:
              f"six samples of seeds 0 to 5. The first eight rows are of the styles {record['styles']}, the others of "
              f"styles that were not trained on: {record['others']}.", "",
              "Generates drawn avatar portraits of 64x64 pixels from an instance (IC-GAN with StyleGAN2). It is there "
-             "to try everything, knows only its four styles, and was trained far too shortly: faces are smeared, "
-             f"and of held-out instances {heldout['same style']:.0%} of the samples have the style "
-             f"({swapped['same style']:.0%} by chance) and few the colours.", "",
+             f"to try everything and knows only its four styles. With held-out instances {heldout['same style']:.0%} "
+             f"of the samples have the instance's style ({swapped['same style']:.0%} by chance); their colours are "
+             f"{heldout['colours']:.3f} away from the instance's, those of another instance's samples "
+             f"{swapped['colours']:.3f}.", "",
              f"- Data: {header['origin']}; {header['credits']}.",
              f"- Licence of the weights: {header['licence']}.",
-             f"- Training: {int(header['steps']):,} steps of {record['batch']} pictures, "
-             f"{record['rows']:,} pictures in the set; [docs/training.md](../training.md) has the recipe.",
+             f"- Training: on the first {record['rows']:,} pictures of the set; {int(header['steps']):,} steps of "
+             f"{record['batch']} pictures in its last run; [docs/training.md](../training.md) has all of them.",
              f"- File: SHA-256 `{record['sha256']}`, {record['bytes'] / 1e6:.1f} MB, {record['parameters'] / 1e6:.1f} "
              "M parameters without the discriminator. Instance features: lite0.",
              f"- Measured: {record['count']} instances of each set, one sample each, psi 1; {record['machine']}.", "",

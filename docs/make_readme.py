@@ -1,6 +1,6 @@
 """Write the README's tables from what they describe: `python docs/make_readme.py`.
 
-The nodes come from their schemas, the models from the model table, the credits from the built-in model's file. The text
+The nodes come from their schemas, the models from the model table, the credits from the built-in models' files. The text
 between `<!-- NAME -->` and `<!-- /NAME -->` is replaced; everything else is written by hand.
 """
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
-BUILT_IN = ROOT / "comod_core" / "models" / "avatars-64.safetensors"
+BUILT_IN = sorted((ROOT / "comod_core" / "models").glob("*.safetensors"))
 PICTURES = "docs/images/nodes"
 
 
@@ -36,9 +36,10 @@ def model_table(models) -> str:
     return "\n".join(rows)
 
 
-def credits(header) -> str:
-    """What the built-in model was made from, as its file says."""
-    return f"- {header['credits']}"
+def credits(headers) -> str:
+    """What the built-in models were made from, as their files say: one line a work."""
+    works = [work for header in headers for work in header["credits"].split("; ")]
+    return "\n".join(f"- {work}" for work in dict.fromkeys(works))
 
 
 def filled(text: str, blocks: dict[str, str]) -> str:
@@ -58,8 +59,8 @@ def main() -> None:
     spec.loader.exec_module(sys.modules["comod_pack"])
     nodes = importlib.import_module("comod_pack.nodes").NODES
     models = importlib.import_module("comod_pack.comod_core.models.table").MODELS
-    header = importlib.import_module("comod_pack.comod_core.checkpoints.store").read_header(BUILT_IN)
-    blocks = {"nodes": node_table(nodes), "models": model_table(models), "credits": credits(header)}
+    read_header = importlib.import_module("comod_pack.comod_core.checkpoints.store").read_header
+    blocks = {"nodes": node_table(nodes), "models": model_table(models), "credits": credits(map(read_header, BUILT_IN))}
     text = filled(README.read_text(encoding="utf-8"), blocks)
     README.write_text(text, encoding="utf-8")
 
