@@ -1,7 +1,7 @@
 """Write the README's tables from what they describe: `python docs/make_readme.py`.
 
-The nodes come from their schemas, the models from the model table, the credits from the built-in models' files. The text
-between `<!-- NAME -->` and `<!-- /NAME -->` is replaced; everything else is written by hand.
+The nodes come from their schemas, the models from the model table, the credits from the built-in models' files. The
+text between `<!-- NAME -->` and `<!-- /NAME -->` is replaced; everything else is written by hand.
 """
 from __future__ import annotations
 
