@@ -261,9 +261,9 @@ def card(record: dict) -> str:
               f"**Edits.** A part of the next picture, under a mask of the part in either picture, {GROW} pixels "
               "larger. MSE_src: outside of the mask against the picture; MSE_ref: inside against the reference, whose "
               "skin and background are there too; MSE_part: only where the reference has the part. FD-Lite0: of the "
-              "edited pictures against the real ones, which shows seams and parts that do not fit. Blended back: seamless, so "
-              "that the reference's skin around its eyes gives way to the picture's; MSE_ref and MSE_part count that as "
-              "an error.", ""]
+              "edited pictures against the real ones, which shows seams and parts that do not fit. Blended back: "
+              "seamless, so that the reference's skin around its eyes gives way to the picture's; MSE_ref and MSE_part "
+              "count that as an error.", ""]
     for part in PARTS:
         lines += [f"*{part}*", "", *table({name: row[part] for name, row in found["local"].items()}, LOCAL)]
     lines += ["Copy-paste has no pixel error by definition. The vector model completes the masked part with the mean "
