@@ -25,14 +25,15 @@ import torch
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from comod_core import masks  # noqa: E402
+from comod_core import (
+    load_model,  # noqa: E402
+    masks,  # noqa: E402
+)
 from comod_core.completion import complete  # noqa: E402
 from comod_core.files import atomic_write  # noqa: E402
 from comod_core.networks import CoModConfig, CoModGenerator  # noqa: E402
 
-AVATARS = CoModConfig(resolution=64, z_dim=128, w_dim=128, mapping_layers=4, mapping_fmaps=128, fmap_base=1024,
-                      fmap_max=128)
-NETWORKS = {"avatars-64 (built in)": AVATARS, "256, as published": CoModConfig(resolution=256),
+NETWORKS = {"avatars-64 (built in)": load_model("avatars-64").config, "256, as published": CoModConfig(resolution=256),
             "512, as published": CoModConfig(resolution=512), "1024, as published": CoModConfig(resolution=1024)}
 
 
