@@ -25,10 +25,7 @@ import torch
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from comod_core import (
-    load_model,  # noqa: E402
-    masks,  # noqa: E402
-)
+from comod_core import load_model, masks  # noqa: E402
 from comod_core.completion import complete  # noqa: E402
 from comod_core.files import atomic_write  # noqa: E402
 from comod_core.networks import CoModConfig, CoModGenerator  # noqa: E402
