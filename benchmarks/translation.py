@@ -28,7 +28,7 @@ sys.path.insert(0, str(ROOT / "benchmarks"))
 from segmenter import mean_iou, trained_segmenter  # noqa: E402
 
 from comod_core import load_model  # noqa: E402
-from comod_core.checkpoints.store import read_header  # noqa: E402
+from comod_core.checkpoints.store import open_fact, read_header  # noqa: E402
 from comod_core.conditions import Condition, canny, from_drawing, from_labels  # noqa: E402
 from comod_core.files import atomic_write  # noqa: E402
 from comod_core.images import open_picture  # noqa: E402
@@ -199,12 +199,12 @@ def card(kind: str, record: dict) -> str:
 
 def stages(header: dict) -> list[str]:
     """What each run that led to a file was, the first one first."""
-    before, settings = header.get("begun"), json.loads(header["training"])
+    before, settings = open_fact(header.get("begun")), open_fact(header["training"])
     critic = ("a discriminator on features" if settings.get("critic") == "features" else
               "reconstruction alone" if settings["l1_only_kimg"] >= settings["total_kimg"] else
               "the published discriminator" if settings["architecture"] == "comodgan" else
               f"the losses that {settings['architecture']} was published with")
-    return (stages(json.loads(before)) if before else []) + [
+    return (stages(before) if before else []) + [
         f"{int(header['steps']):,} steps of {settings['batch']} pictures with {critic}"]
 
 
@@ -226,9 +226,8 @@ def facts_of(net, path: Path) -> dict:
 
 def pictures_seen(header: dict) -> int:
     """How many pictures the runs that led to a file were trained with."""
-    before = header.get("begun")
-    return (pictures_seen(json.loads(before)) if before else 0) + \
-        int(header["steps"]) * json.loads(header["training"])["batch"]
+    before = open_fact(header.get("begun"))
+    return (pictures_seen(before) if before else 0) + int(header["steps"]) * open_fact(header["training"])["batch"]
 
 
 def other_facts(name: str, facts: dict) -> str:

@@ -101,16 +101,25 @@ def flatten(value: Any, leaves: list[Tensor]) -> Any:
     return value
 
 
-def rebuild(value: Any, copies: list[Tensor]) -> Any:
-    """`value` with its tensors copied; the copies are appended to `copies` in the order of `flatten`."""
+def tensors(value: Any) -> list[Tensor]:
+    """The tensors in `value`, in the order of `flatten`."""
+    found: list[Tensor] = []
+    flatten(value, found)
+    return found
+
+
+def rebuild(value: Any, copies: list[Tensor], device: torch.device | None = None) -> Any:
+    """`value` with its tensors copied, to a device if one is given; the copies are appended to `copies` in the order of
+    `flatten`."""
     if isinstance(value, Tensor):
-        copies.append(value.detach().clone())
+        copies.append(value.detach().to(device or value.device, copy=True))
         return copies[-1]
     if dataclasses.is_dataclass(value):
-        parts = {field.name: rebuild(getattr(value, field.name), copies) for field in dataclasses.fields(value)}
+        parts = {field.name: rebuild(getattr(value, field.name), copies, device)
+                 for field in dataclasses.fields(value)}
         return dataclasses.replace(value, **parts)
     if isinstance(value, dict):
-        return {key: rebuild(part, copies) for key, part in value.items()}
+        return {key: rebuild(part, copies, device) for key, part in value.items()}
     if isinstance(value, (list, tuple)):
-        return type(value)(rebuild(part, copies) for part in value)
+        return type(value)(rebuild(part, copies, device) for part in value)
     return value

@@ -190,3 +190,14 @@ def build(kind: type[nn.Module], config: Any, state: Mapping[str, Tensor], place
         if getattr(module, "fir", None) is not None:
             module.fir = setup_filter()
     return net.eval().requires_grad_(False)
+
+
+def open_fact(fact: str) -> Any:
+    """A fact of a file, JSON within it opened at every depth: quoted again it would double with every run."""
+    if isinstance(fact, dict):
+        return {name: open_fact(value) for name, value in fact.items()}
+    try:
+        found = json.loads(fact) if isinstance(fact, str) and fact.lstrip().startswith("{") else fact
+    except ValueError:
+        return fact
+    return open_fact(found) if isinstance(found, dict) else found

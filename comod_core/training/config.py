@@ -22,7 +22,8 @@ class TrainConfig:
     half-life of the averaged generator, never more than ema_rampup of what was seen. augment: "none", "diffaugment"
     (Zhao et al. 2020) or "ada" (Karras et al. 2020), whose strength follows ada_target and moves from 0 to 1 in
     ada_kimg at most. freeze_d: resolutions of the discriminator, from the highest down, that stay as they are (Mo et
-    al. 2020). precision: "fp32", or "bf16" and "fp16" for mixed precision. Raises CoModError when values do not fit.
+    al. 2020). precision: "fp32", or "bf16" and "fp16" for mixed precision. cuda_graphs: record a step on an NVIDIA
+    GPU and replay it (`recorded`). Raises CoModError when values do not fit.
     """
 
     recipe: str = ""
@@ -46,6 +47,7 @@ class TrainConfig:
     ada_kimg: float = 500.0
     freeze_d: int = 0
     precision: str = "fp32"
+    cuda_graphs: bool = False
     snapshot_minutes: float = 5.0
 
     def __post_init__(self):

@@ -1,6 +1,7 @@
 """Perceptual distance on a frozen feature network (Johnson et al. 2016; channels normalised, Zhang et al. 2018)."""
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,9 +28,10 @@ class PerceptualDistance(nn.Module):
 
     def __init__(self):
         super().__init__()
-        net = Lite0().net
+        net = Lite0().net.eval()
         self.stem = nn.Sequential(net._conv_stem, net._bn0, net._swish)
         self.blocks = net._blocks[:TAPS[-1] + 1]
+        fold_norms(self)
         self.eval().requires_grad_(False).to(memory_format=torch.channels_last)
 
     def maps(self, images: Tensor) -> list[Tensor]:
@@ -59,6 +61,22 @@ class PerceptualDistance(nn.Module):
             touched = F.max_pool2d(mask, stride)
             total = total + ((a - b).square() * touched).sum(dim=(1, 2, 3)) / touched.sum(dim=(1, 2, 3)).clamp_min(1)
         return total / len(TAPS)
+
+
+def fold_norms(net: nn.Module) -> None:
+    """Batch normalisations of a frozen network into the convolutions before them, in place: a third of its passes.
+
+    A convolution and the normalisation after it must be neighbours among a module's children, as Lite0's are.
+    """
+    for module in net.modules():
+        for (_, conv), (after, norm) in itertools.pairwise(list(module.named_children())):
+            if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                scale = norm.weight / (norm.running_var + norm.eps).sqrt()
+                shift = norm.bias - norm.running_mean * scale
+                with torch.no_grad():
+                    conv.weight *= scale.view(-1, 1, 1, 1)
+                    conv.bias = nn.Parameter(shift if conv.bias is None else shift + conv.bias * scale)
+                setattr(module, after, nn.Identity())
 
 
 class VggDistance(nn.Module):

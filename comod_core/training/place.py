@@ -1,7 +1,9 @@
 """Where a run takes place: one process or many, through Hugging Face Accelerate."""
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +28,12 @@ def processes():
 def _no_device() -> bool:
     """Whether there is a CPU alone: accelerate lets several processes work together on CPUs only when it is told."""
     return not torch.accelerator.is_available()
+
+
+def moved(part: Any, device: torch.device) -> Any:
+    """A dataclass with its tensors on a device; the same one where they are there already."""
+    found = {name: value.to(device) for name, value in vars(part).items() if isinstance(value, Tensor)}
+    return dataclasses.replace(part, **found)
 
 
 class Place:

@@ -63,6 +63,15 @@ class ProjectedDiscriminator(nn.Module):
         return torch.cat(scores, dim=1)
 
 
+def judged(discriminator: nn.Module, *batches: tuple[Tensor | None, ...]) -> list[Tensor]:
+    """Scores of several batches, each a tuple of what the discriminator takes: in one pass where it looks at every
+    sample alone, as this file's does; others compare those of a batch."""
+    if not isinstance(discriminator, ProjectedDiscriminator):
+        return [discriminator(*batch) for batch in batches]
+    together = [None if values[0] is None else torch.cat(values) for values in zip(*batches, strict=True)]
+    return list(discriminator(*together).split([len(batch[0]) for batch in batches]))
+
+
 def _beside(maps: Tensor, condition: Tensor | None) -> Tensor:
     """Maps [N,C,h,w] with what belongs to them, of any size, beside them."""
     if condition is None:

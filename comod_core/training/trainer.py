@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from ..checkpoints import import_checkpoint
+from ..checkpoints.store import open_fact
 from ..errors import CoModError
 from ..files import atomic_write, sha256_of
 from ..networks.layers import ResidualDown
@@ -22,6 +23,7 @@ from .augment import Augment
 from .data import Pictures
 from .losses import r1_penalty
 from .place import Place
+from .recorded import Ahead, RecordedSteps, check_recordable
 from .transfer import plain, take
 
 log = logging.getLogger("comod")
@@ -58,10 +60,16 @@ class Trainer:
         self.ema = copy.deepcopy(self.generator).eval().requires_grad_(False)
         self.augment = Augment(config.augment, config.ada_target, config.ada_kimg)
         self.step = 0
-        self.begun: dict[str, str] = {}     # the file whose weights the run began with
+        self.begun: dict[str, Any] = {}     # the file whose weights the run began with
         self._frozen = _highest_blocks(self.discriminator, config.freeze_d)
-        self.g_optimizer = self.place.prepare(torch.optim.Adam(self.generator.parameters(), fused=True))
-        self.d_optimizer = self.place.prepare(torch.optim.Adam(self.discriminator.parameters(), fused=True))
+        if config.cuda_graphs:
+            check_recordable(config, recipe, self.place.device, self.place.world)
+        adam = {"fused": True, "capturable": config.cuda_graphs}
+        self.g_optimizer = self.place.prepare(torch.optim.Adam(self.generator.parameters(), **adam))
+        self.d_optimizer = self.place.prepare(torch.optim.Adam(self.discriminator.parameters(), **adam))
+        self._take_step = RecordedSteps() if config.cuda_graphs else recipe.step
+        # a CPU that trains has no time left to draw beside it
+        self._ahead = None if self.place.device.type == "cpu" else Ahead(self._draw)
         recipe.begin(self)
 
     @property
@@ -75,7 +83,9 @@ class Trainer:
         """
         torch.manual_seed(int(np.random.default_rng((self.config.seed, 5, self.step)).integers(2 ** 63)))
         self._set_rates()
-        found = self.recipe.step(self)
+        found = self._take_step(self)
+        if self._ahead is not None:
+            self._ahead.begin(self.step + 1)
         values = self.place.mean(torch.stack([value.float() for value in found.values()])).tolist()
         losses = dict(zip(found, values, strict=True))
         bad = {name: value for name, value in losses.items() if not np.isfinite(value)}
@@ -87,6 +97,14 @@ class Trainer:
         if self.step % Augment.interval == 0:
             self.augment.adjust(self.place.mean, Augment.interval * self.config.batch)
         return losses
+
+    def drawn(self) -> list[Any]:
+        """What the host draws for this step, by parts of the batch (`Recipe.draw`)."""
+        return self._draw(self.step) if self._ahead is None else self._ahead(self.step)
+
+    def _draw(self, step: int) -> list[Any]:
+        config = self.config
+        return [self.recipe.draw(self, step, rows) for rows in self.place.parts(config.batch, config.accumulate)]
 
     def _set_rates(self) -> None:
         """The settings' rates, whatever those of a snapshot were: a run may go on with others."""
@@ -101,7 +119,13 @@ class Trainer:
                 (self.g_optimizer, config.learning_rate, (beta1, config.adam_beta2)),
                 (self.d_optimizer, critic_rate * c, (config.adam_beta1 ** c, config.adam_beta2 ** c))):
             for group in optimizer.param_groups:
-                group["lr"], group["betas"] = value * share, betas
+                group["betas"] = betas
+                if not config.cuda_graphs:
+                    group["lr"] = value * share
+                elif isinstance(group["lr"], Tensor) and group["lr"].device == self.place.device:
+                    group["lr"].fill_(value * share)        # where a recorded step finds it
+                else:
+                    group["lr"] = torch.tensor(value * share, device=self.place.device)
 
     # ---- what recipes use ---------------------------------------------------------------------
     def wake_discriminator(self, on: bool) -> None:
@@ -176,7 +200,7 @@ class Trainer:
         found = import_checkpoint(path)
         facts = found.metadata
         self.begun = {"file": Path(path).name, "sha256": facts.get("source_sha256") or sha256_of(path)}
-        self.begun |= {name: str(facts[name]) for name in ("name", "steps", "training", "begun") if name in facts}
+        self.begun |= {name: open_fact(facts[name]) for name in ("name", "steps", "training", "begun") if name in facts}
         fresh = [f"generator.{name}" for name in take(self.generator, found.generator)]
         weights = {f"generator.{plain(name)}" for name in self.generator.state_dict()}
         weights = {name for name in weights if name.endswith("weight")}

@@ -57,11 +57,11 @@ def test_a_layer_listens_once():
 def test_the_first_completion_of_a_hole_is_guided_and_compared():
     trainer = Trainer(recipe_of(dataclasses.replace(GUIDED, samples_per_hole=2)), pictures())
     recipe, seen = trainer.recipe, []
-    part = recipe._part(trainer, range(8))
+    part = recipe.draw(trainer, 0, range(8))
     original = trainer.generator.map
     trainer.generator.map = lambda z: seen.append(z) or original(z)
     recipe._generate(trainer, part)
-    meant = recipe._meant(trainer, part)
+    meant = recipe._meant(trainer, part.wanted, part.holes, part.seeds)
     inside, outside = (part.holes > 0).expand_as(meant), (part.holes == 0).expand_as(meant)
     assert torch.equal(meant[inside], part.wanted[inside]) and not torch.isclose(meant, part.wanted)[outside].all()
     codes = recipe.codes(meant)
@@ -71,7 +71,7 @@ def test_the_first_completion_of_a_hole_is_guided_and_compared():
     changed = dataclasses.replace(part, fake=part.fake.clone())
     changed.fake[1::2] = 7.0
     area = part.holes.mean()
-    losses = [recipe._generator_loss(trainer, one, area, True)[1]["L1"] for one in (part, changed)]
+    losses = [recipe._generator_loss(trainer, one, area, True, 1.0)[1]["L1"] for one in (part, changed)]
     assert torch.equal(*losses)
 
 

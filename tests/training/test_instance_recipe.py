@@ -227,13 +227,13 @@ def test_pulled_samples_stand_for_the_neighbour_beside_them():
     trainer = Trainer(recipe, pictures(), beside=beside())
     rows = range(STYLE.batch)
     alone, later = (recipe._part(trainer, 0, rows, alone) for alone in (True, False))
-    assert alone.pulled == list(rows) and later.pulled == [1, 3, 5, 7]
+    assert alone.pulled.tolist() == list(rows) and later.pulled.tolist() == [1, 3, 5, 7]
     at = trainer.pictures.indices(0, STYLE.batch, rows)
     for row, part in itertools.product(rows, (alone, later)):
         found = [j for j in recipe.neighbours[at[row]][1:]
                  if np.allclose(recipe.steps(at[row], j), part.z[0, row].numpy(), atol=1e-6)]
         real = ((part.real[row].permute(1, 2, 0) + 1) * 127.5).round().to(torch.uint8).numpy()
-        assert any((real == pictures()[j]).all() for j in found) == (row in part.pulled)
+        assert any((real == pictures()[j]).all() for j in found) == (row in part.pulled.tolist())
 
 
 def test_pulled_alone_at_first_and_with_the_discriminator_then(tmp_path):

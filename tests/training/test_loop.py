@@ -152,7 +152,8 @@ def test_a_model_file_tells_what_its_run_began_with(tmp_path):
     headers = [read_header(file) for file in files]
     second = json.loads(headers[2]["begun"])
     assert "begun" not in headers[0] and (second["name"], second["steps"]) == ("second", "0")
-    assert [second["sha256"], json.loads(second["begun"])["sha256"]] == [sha256_of(files[1]), sha256_of(files[0])]
+    assert [second["sha256"], second["begun"]["sha256"]] == [sha256_of(files[1]), sha256_of(files[0])]
+    assert second["training"]["recipe"] == "completion" and "\\\\" not in headers[2]["begun"]
 
 
 def test_a_file_can_go_back_towards_the_one_that_its_run_began_with(tmp_path):
@@ -303,7 +304,7 @@ def test_grid(tmp_path):
 def test_completions_of_one_hole_share_it_and_only_the_best_is_pulled(tmp_path):
     config = dataclasses.replace(CONFIG, samples_per_hole=2)
     trainer = trainer_of(config, pictures())
-    part = trainer.recipe._part(trainer, range(4))
+    part = trainer.recipe.draw(trainer, 0, range(4))
     assert torch.equal(part.wanted[0], part.wanted[1]) and torch.equal(part.holes[2], part.holes[3])
     assert torch.equal(part.wanted[2], part.real[1]) and not torch.equal(part.wanted[0], part.wanted[2])
     assert all(np.isfinite(v) for v in trainer.run_step().values())

@@ -14,7 +14,7 @@ from comod_core.training import blends, perceptual
 from comod_core.training.export import export
 from comod_core.training.heldout import HeldOut
 from comod_core.training.loop import train
-from comod_core.training.recipes import StyleMap, StyleMapTrainConfig, config_from_json, recipe_of
+from comod_core.training.recipes import StyleMap, StyleMapTrainConfig, config_from_json, recipe_of, stylemap
 from comod_core.training.trainer import Trainer
 
 CONFIG = StyleMapTrainConfig(
@@ -40,7 +40,8 @@ def run(config, out, stop=None):
 
 
 def part_of(trainer):
-    part = trainer.recipe._part(trainer, range(trainer.config.batch))
+    part = trainer.recipe.draw(trainer, trainer.step, range(trainer.config.batch))
+    trainer.recipe._plan(part)
     trainer.recipe._generate(trainer.generator, part, alone=False)
     return part
 
@@ -73,8 +74,8 @@ def test_the_in_domain_loss_moves_the_encoder_alone(trainer):
 
 def test_the_discriminator_sees_reconstructions_samples_and_blends_as_fakes(trainer, monkeypatch):
     seen = []
-    monkeypatch.setattr(trainer.recipe, "_scores",
-                        lambda trainer, image, seeds, phase: seen.append(image) or trainer.discriminator(image))
+    monkeypatch.setattr(stylemap, "judged", lambda discriminator, *batches: [
+        seen.append(image) or discriminator(image) for image, in batches])
     part = part_of(trainer)
     torch.manual_seed(0)
     trainer.recipe._update_discriminator(trainer, [part])

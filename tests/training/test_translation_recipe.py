@@ -122,7 +122,7 @@ def test_several_pictures_of_one_condition(tmp_path):
                       network=dataclasses.replace(NETWORKS["comodgan"], resolution=32))
     images, labels = pairs(24, 32)
     trainer = Trainer(recipe_of(settings), images, beside={"labels": labels})
-    part = trainer.recipe._part(trainer, range(8))
+    part = trainer.recipe.draw(trainer, 0, range(8))
     assert torch.equal(part.condition[0], part.condition[3]) and torch.equal(part.wanted[4], part.wanted[7])
     losses = trainer.run_step()
     assert losses["variety"] > 0 and set(losses) == {"D", "R1", "L1", "LP", "variety", "G"}
@@ -133,8 +133,7 @@ def test_mirrored_pictures_have_mirrored_conditions():
     images, labels = pairs()
     trainer = Trainer(recipe_of(settings), images, beside={"labels": labels})
     for step in range(4):
-        trainer.step = step
-        part = trainer.recipe._part(trainer, range(4))
+        part = trainer.recipe.draw(trainer, step, range(4))
         colours = torch.tensor([one.colour for one in AVATAR_PARTS]).float()[part.shown.argmax(1)].movedim(-1, 1)
         assert torch.allclose(part.real, colours / 127.5 - 1, atol=1e-6)
 

@@ -1,7 +1,7 @@
 """What the loop asks of every recipe, with what most of them answer."""
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -9,6 +9,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from ..config import TrainConfig
+from ..place import moved
 
 
 class Recipe:
@@ -23,6 +24,7 @@ class Recipe:
     network_type: ClassVar[type]
     command: ClassVar[str] = "comod complete"
     beside: tuple[str, ...] = ()
+    recordable: ClassVar[bool] = False      # whether `update` can be recorded as a CUDA graph
     perceptual: nn.Module | None = None
 
     def __init__(self, config):
@@ -70,6 +72,20 @@ class Recipe:
 
     def step(self, trainer) -> dict[str, Tensor]:
         """One update of all networks. Returns the losses as scalars on the device."""
+        parts = [moved(part, trainer.place.device) for part in trainer.drawn()]
+        return self.update(trainer, parts, *self.stage(trainer.images_seen))
+
+    def draw(self, trainer, step: int, rows: Sequence[int]) -> Any:
+        """What the host draws for these rows of a step, a dataclass of tensors on the CPU: a function of the seed, the
+        step and the rows alone."""
+        raise NotImplementedError
+
+    def stage(self, images_seen: int) -> tuple[Hashable, ...]:
+        """All that changes from one step's work to another's beside what is drawn."""
+        return ()
+
+    def update(self, trainer, parts: Sequence[Any], *stage) -> dict[str, Tensor]:
+        """The work of a step on what was drawn, now on the device. Returns the losses as scalars there."""
         raise NotImplementedError
 
     def grid(self, net: nn.Module, held) -> Tensor:

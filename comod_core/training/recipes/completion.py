@@ -20,7 +20,7 @@ from ..holes import HoleSource
 from ..losses import best_of, discriminator_hinge, discriminator_loss, generator_hinge, generator_loss, hole_l1
 from ..perceptual import PerceptualDistance
 from ..presets import NARROW, augmentation
-from ..projected import ProjectedDiscriminator, check_critic
+from ..projected import ProjectedDiscriminator, check_critic, judged
 from ..trainer import Trainer
 from .base import Recipe
 
@@ -84,13 +84,16 @@ class CompletionConfig(TrainConfig):
 class Part:
     """What one process sees of a batch at a time: pictures to score as real and holes to complete, with their draws.
 
-    real, wanted [N,C,R,R] in [-1,1]; mask, holes [N,1,R,R], 1 = hole; draws: one generator a sample.
+    real, wanted [N,C,R,R] in [-1,1]; mask, holes [N,1,R,R], 1 = hole; z [2,N,z_dim], the second for style mixing from
+    the layers `cuts` [N] on; one seed a sample.
     """
 
     real: Tensor
     mask: Tensor
     wanted: Tensor
     holes: Tensor
+    z: Tensor
+    cuts: Tensor
     seeds: list[int]
     fake: Tensor | None = None
     w: Tensor | None = None
@@ -99,7 +102,7 @@ class Part:
 class Completion(Recipe):
     """Co-modulated generator and its discriminator on mask and picture."""
 
-    config_type, network_type = CompletionConfig, CoModConfig
+    config_type, network_type, recordable = CompletionConfig, CoModConfig, True
 
     def __init__(self, config: CompletionConfig):
         super().__init__(config)
@@ -140,57 +143,56 @@ class Completion(Recipe):
         if self.config.guided:
             self.codes = PictureCodes(trainer.pictures.images, self.config.guided)
 
-    def step(self, trainer: Trainer) -> dict[str, Tensor]:
-        """One update of both networks. Returns the losses as scalars on the device."""
-        config = self.config
-        alone = trainer.images_seen < config.l1_only_kimg * 1000
-        parts = [self._part(trainer, rows) for rows in trainer.place.parts(config.batch, config.accumulate)]
-        losses = {} if alone else self._update_discriminator(trainer, parts)
-        losses |= self._update_generator(trainer, parts, alone)
-        trainer.follow_w(torch.cat([part.w for part in parts]))
-        return losses
-
     # ---- what a step sees ---------------------------------------------------------------------
-    def _part(self, trainer: Trainer, rows: Sequence[int]) -> Part:
-        step, k = trainer.step, self.config.samples_per_hole
-        device = trainer.place.device
-        real = trainer.pictures.rows(step, self.config.batch, rows).to(device, memory_format=torch.channels_last)
-        mask = self.holes.rows(step, rows).to(device)
+    def draw(self, trainer: Trainer, step: int, rows: Sequence[int]) -> Part:
+        k, net = self.config.samples_per_hole, trainer.generator
+        real = trainer.pictures.rows(step, self.config.batch, rows).contiguous(memory_format=torch.channels_last)
+        mask = self.holes.rows(step, rows)
         # neighbours share a hole; the groups of minibatch_std are strided, so no group sees one picture twice
         wanted, holes = ((x[:len(x) // k].repeat_interleave(k, dim=0) if k > 1 else x) for x in (real, mask))
         seeds = [int(np.random.default_rng((self.config.seed, 3, step, row)).integers(2 ** 63)) for row in rows]
-        return Part(real, mask, wanted, holes, seeds)
+        draws = [torch.Generator().manual_seed(seed) for seed in seeds]
+        z = torch.cat([torch.randn(2, 1, net.z_dim, generator=g) for g in draws], dim=1)
+        mixed = torch.cat([torch.rand(1, generator=g) for g in draws]) < self.config.style_mixing
+        cuts = torch.cat([torch.randint(1, net.num_layers, [1], generator=g) for g in draws])
+        if self.codes is not None:
+            compared = self._compared(len(rows))
+            z[:, compared, :self.config.guided] = self.codes(self._meant(trainer, wanted, holes, seeds)[compared])
+            mixed[compared] = False
+        return Part(real, mask, wanted, holes, z, torch.where(mixed, cuts, net.num_layers), seeds)
+
+    def _meant(self, trainer: Trainer, wanted: Tensor, holes: Tensor, seeds: Sequence[int]) -> Tensor:
+        """The pictures in their holes and other pictures around them, of which a code speaks."""
+        images = trainer.pictures.images
+        others = np.stack([images[np.random.default_rng(seed).integers(len(images))] for seed in seeds])
+        return torch.lerp(torch.from_numpy(others).permute(0, 3, 1, 2).float() / 127.5 - 1, wanted, holes)
+
+    def _compared(self, count: int) -> range:
+        """The rows that are compared with the picture: without codes all, with them the first of each hole."""
+        return range(0, count, 1 if self.codes is None else self.config.samples_per_hole)
+
+    # ---- updates ------------------------------------------------------------------------------
+    def stage(self, images_seen: int) -> tuple[bool, float]:
+        """Whether the discriminator is left out, and the weight of L1."""
+        return images_seen < self.config.l1_only_kimg * 1000, self.l1_weight(images_seen)
+
+    def update(self, trainer: Trainer, parts: Sequence[Part], alone: bool, l1_weight: float) -> dict[str, Tensor]:
+        """One update of both networks. Returns the losses as scalars on the device."""
+        losses = {} if alone else self._update_discriminator(trainer, parts)
+        losses |= self._update_generator(trainer, parts, alone, l1_weight)
+        trainer.follow_w(torch.cat([part.w for part in parts]))
+        return losses
 
     def _generate(self, trainer: Trainer, part: Part) -> None:
         config, net = self.config, trainer.generator
-        draws = [torch.Generator().manual_seed(seed) for seed in part.seeds]
-        z = torch.cat([torch.randn(2, 1, net.z_dim, generator=g) for g in draws], dim=1).to(part.real.device)
-        mixed, cuts = zip(*((torch.rand(1, generator=g).item() < config.style_mixing,
-                             torch.randint(1, net.num_layers, [1], generator=g).item()) for g in draws), strict=True)
-        compared = self._compared(part)
-        if self.codes is not None:
-            z[:, compared, :config.guided] = self.codes(self._meant(trainer, part)[compared])
-        w = net.map(z[0])
-        first = [cut if mix and (self.codes is None or row not in compared) else net.num_layers
-                 for row, (mix, cut) in enumerate(zip(mixed, cuts, strict=True))]
-        other = torch.arange(net.num_layers)[None, :, None] >= torch.tensor(first)[:, None, None]
-        styles = torch.where(other.to(w.device), net.map(z[1]), w)
+        # style mixing: layers from a random one on follow another latent (Karras et al. 2019, Section 3.1)
+        w, layers = net.map(part.z[0]), torch.arange(net.num_layers, device=part.z.device)
+        styles = torch.where(layers[None, :, None] >= part.cuts[:, None, None], net.map(part.z[1]), w)
+        draws = [torch.Generator().manual_seed((seed + 1) % 2 ** 63) for seed in part.seeds]
         noises = draws if part.real.device.type == "cpu" else None
         encoding = net.encode(part.wanted, part.holes, generators=draws)
         part.fake, part.w = net.decode(encoding, styles, config.noise_mode, noises), w[:, 0].detach()
 
-    def _meant(self, trainer: Trainer, part: Part) -> Tensor:
-        """The pictures in their holes and other pictures around them, of which a code speaks."""
-        images = trainer.pictures.images
-        others = np.stack([images[np.random.default_rng(seed).integers(len(images))] for seed in part.seeds])
-        others = torch.from_numpy(others).to(part.wanted.device).permute(0, 3, 1, 2).float() / 127.5 - 1
-        return torch.lerp(others, part.wanted, part.holes)
-
-    def _compared(self, part: Part) -> range:
-        """The rows that are compared with the picture: without codes all, with them the first of each hole."""
-        return range(0, len(part.wanted), 1 if self.codes is None else self.config.samples_per_hole)
-
-    # ---- updates ------------------------------------------------------------------------------
     def _update_discriminator(self, trainer: Trainer, parts: Sequence[Part]) -> dict[str, Tensor]:
         d, change = trainer.discriminator, trainer.augment
         trainer.wake_discriminator(True)
@@ -198,8 +200,8 @@ class Completion(Recipe):
         def loss(part: Part) -> tuple[Tensor, dict[str, Tensor]]:
             with torch.set_grad_enabled(len(parts) == 1):        # a single part keeps its graph for the generator
                 self._generate(trainer, part)
-            reals = d(*change(part.real, part.mask, part.seeds, 0))
-            fakes = d(*change(part.fake.detach(), part.holes, part.seeds, 1))
+            reals, fakes = judged(d, change(part.real, part.mask, part.seeds, 0),
+                                  change(part.fake.detach(), part.holes, part.seeds, 1))
             change.watch(reals)
             value = (discriminator_hinge if self.on_features else discriminator_loss)(reals, fakes)
             return value, {"D": value}
@@ -210,26 +212,27 @@ class Completion(Recipe):
 
         return trainer.update(trainer.d_optimizer, parts, loss) | trainer.penalise(parts, scored)
 
-    def _update_generator(self, trainer: Trainer, parts: Sequence[Part], alone: bool) -> dict[str, Tensor]:
+    def _update_generator(self, trainer: Trainer, parts: Sequence[Part], alone: bool,
+                          l1_weight: float) -> dict[str, Tensor]:
         trainer.wake_discriminator(False)
         area = trainer.place.mean(sum(part.holes.sum() for part in parts) / sum(len(part.holes) for part in parts))
 
         def loss(part: Part) -> tuple[Tensor, dict[str, Tensor]]:
             if part.fake is None or not part.fake.requires_grad:
                 self._generate(trainer, part)
-            found = self._generator_loss(trainer, part, area, alone)
+            found = self._generator_loss(trainer, part, area, alone, l1_weight)
             part.fake = None
             return found
 
         return trainer.update(trainer.g_optimizer, parts, loss)
 
-    def _generator_loss(self, trainer: Trainer, part: Part, area: Tensor,
-                        alone: bool) -> tuple[Tensor, dict[str, Tensor]]:
+    def _generator_loss(self, trainer: Trainer, part: Part, area: Tensor, alone: bool,
+                        l1_weight: float) -> tuple[Tensor, dict[str, Tensor]]:
         config = self.config
-        rows = self._compared(part)
+        rows = self._compared(len(part.wanted))
         fake, wanted, holes = (x[rows.start::rows.step] for x in (part.fake, part.wanted, part.holes))
         l1 = hole_l1(fake, wanted, holes, area)
-        distance, losses = self.l1_weight(trainer.images_seen) * l1, {"L1": l1.mean()}
+        distance, losses = l1_weight * l1, {"L1": l1.mean()}
         variety = 0.0
         if self.perceptual is not None:
             with torch.no_grad():

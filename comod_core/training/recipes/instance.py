@@ -21,8 +21,9 @@ from ..heldout import HeldOut
 from ..losses import discriminator_hinge, discriminator_loss, generator_hinge, generator_loss
 from ..neighbourhoods import Steps, neighbourhoods, write_features
 from ..perceptual import PerceptualDistance
+from ..place import moved
 from ..presets import augmentation
-from ..projected import ProjectedDiscriminator, check_critic
+from ..projected import ProjectedDiscriminator, check_critic, judged
 from ..trainer import Trainer
 from .base import Recipe
 
@@ -81,8 +82,8 @@ class Part:
     """What one process sees of a batch at a time.
 
     real [N,C,R,R] in [-1,1]; feature [N,F] and label [N,L], None where the network takes none; z [2,N,z_dim], the
-    second for style mixing from the layers `cuts` [N] on; one seed a sample; pulled: which samples are to become the
-    real picture beside them.
+    second for style mixing from the layers `cuts` [N] on; pulled: numbers of the samples that are to become the real
+    picture beside them; one seed a sample.
     """
 
     real: Tensor
@@ -90,8 +91,8 @@ class Part:
     label: Tensor | None
     z: Tensor
     cuts: Tensor
+    pulled: Tensor
     seeds: list[int]
-    pulled: list[int]
     fake: Tensor | None = None
     w: Tensor | None = None
 
@@ -99,7 +100,7 @@ class Part:
 class Instance(Recipe):
     """Instance-conditioned StyleGAN2 and its discriminator."""
 
-    config_type, network_type = InstanceConfig, StyleGAN2Config
+    config_type, network_type, recordable = InstanceConfig, StyleGAN2Config, True
     command = "comod instance generate"
     critic_loss, maker_loss = staticmethod(discriminator_loss), staticmethod(generator_loss)
 
@@ -188,16 +189,26 @@ class Instance(Recipe):
 
     # ---- what a step sees ---------------------------------------------------------------------
     def step(self, trainer: Trainer) -> dict[str, Tensor]:
+        """As of every recipe, after the discriminator's updates on other pictures, where it has several."""
+        config = self.config
+        (alone,) = self.stage(trainer.images_seen)
+        for turn in range(0 if alone else config.critic_steps - 1):
+            others = [self._part(trainer, trainer.step * config.critic_steps + turn, rows, False)
+                      for rows in trainer.place.parts(config.batch, config.accumulate)]
+            self._update_discriminator(trainer, [moved(part, trainer.place.device) for part in others])
+        return super().step(trainer)
+
+    def stage(self, images_seen: int) -> tuple[bool]:
+        """Whether the discriminator is left out."""
+        return (images_seen < self.config.pull_only_kimg * 1000,)
+
+    def draw(self, trainer: Trainer, step: int, rows: Sequence[int]) -> Part:
+        (alone,) = self.stage(step * self.config.batch)
+        return self._part(trainer, (step + 1) * self.config.critic_steps - 1, rows, alone)
+
+    def update(self, trainer: Trainer, parts: Sequence[Part], alone: bool) -> dict[str, Tensor]:
         """One update of the generator, and the discriminator's before it. Returns the losses as scalars."""
-        config, losses = self.config, {}
-        alone = trainer.images_seen < config.pull_only_kimg * 1000
-        for turn in range(config.critic_steps):
-            moment = trainer.step * config.critic_steps + turn
-            parts = [self._part(trainer, moment, rows, alone)
-                     for rows in trainer.place.parts(config.batch, config.accumulate)]
-            losses = {} if alone else self._update_discriminator(trainer, parts)
-        if not alone:
-            losses |= self._penalise(trainer, parts)
+        losses = {} if alone else self._update_discriminator(trainer, parts) | self._penalise(trainer, parts)
         return losses | self._update_generator(trainer, parts, alone)
 
     def _part(self, trainer: Trainer, moment: int, rows: Sequence[int], alone: bool = False) -> Part:
@@ -215,15 +226,14 @@ class Instance(Recipe):
         layers = getattr(net, "num_layers", 1)
         mixed = np.array([draw.random() < config.style_mixing for draw in draws])
         cuts = np.where(mixed, [draw.integers(1, layers + 1) for draw in draws], layers)
-        device = trainer.place.device
         return Part(self._pictures(trainer, shown, pictures.flips(moment, rows)), self._features(trainer, at, draws),
-                    self._labels(trainer, shown), torch.from_numpy(z).to(device), torch.from_numpy(cuts).to(device),
-                    seeds, pulled)
+                    self._labels(trainer, shown), torch.from_numpy(z), torch.from_numpy(cuts),
+                    torch.tensor(pulled, dtype=torch.long), seeds)
 
     def _pictures(self, trainer: Trainer, indices: Sequence[int], flips: np.ndarray) -> Tensor:
         batch = np.stack([trainer.pictures.images[i][:, ::-1] if flip else trainer.pictures.images[i]
                           for i, flip in zip(indices, flips, strict=True)])
-        batch = torch.from_numpy(batch).to(trainer.place.device).permute(0, 3, 1, 2)
+        batch = torch.from_numpy(batch).permute(0, 3, 1, 2)
         return (batch.float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
 
     def _features(self, trainer: Trainer, indices: Sequence[int],
@@ -234,7 +244,7 @@ class Instance(Recipe):
         if self.config.feature_noise:
             noise = np.stack([draw.standard_normal(rows.shape[1], np.float32) for draw in draws])
             rows += noise * (self.config.feature_noise / rows.shape[1] ** 0.5)
-        feature = torch.from_numpy(rows).to(trainer.place.device)
+        feature = torch.from_numpy(rows)
         return feature / feature.norm(dim=1, keepdim=True)
 
     def _labels(self, trainer: Trainer, shown: Sequence[int]) -> Tensor | None:
@@ -245,7 +255,7 @@ class Instance(Recipe):
         numbers = torch.tensor([int(trainer.pictures.beside["labels"][i]) for i in shown])
         if numbers.min() < 0 or numbers.max() >= size:
             raise CoModError(f"Training: labels.npy has class {int(numbers.max())}, the network has {size}, from 0.")
-        return torch.nn.functional.one_hot(numbers, size).float().to(trainer.place.device)
+        return torch.nn.functional.one_hot(numbers, size).float()
 
     def _generate(self, trainer: Trainer, part: Part) -> None:
         config, net = self.config, trainer.generator
@@ -265,8 +275,8 @@ class Instance(Recipe):
         def loss(part: Part) -> tuple[Tensor, dict[str, Tensor]]:
             with torch.set_grad_enabled(len(parts) == 1):       # a single part keeps its graph for the generator
                 self._generate(trainer, part)
-            reals = self._scores(trainer, part, part.real, 0)
-            fakes = self._scores(trainer, part, part.fake.detach(), 1)
+            reals, fakes = judged(trainer.discriminator, self._seen(trainer, part, part.real, 0),
+                                  self._seen(trainer, part, part.fake.detach(), 1))
             trainer.augment.watch(reals)
             value = self.critic_loss(reals, fakes)
             return value, {"D": value}
@@ -275,8 +285,8 @@ class Instance(Recipe):
 
     def _penalise(self, trainer: Trainer, parts: Sequence[Part]) -> dict[str, Tensor]:
         def scored(part: Part) -> tuple[Callable[[Tensor], Tensor], Tensor]:
-            real, _ = trainer.augment(part.real, part.real[:, :0], part.seeds, 2)
-            return lambda x: self._score(trainer, part, x), real
+            real, *others = self._seen(trainer, part, part.real, 2)
+            return lambda x: trainer.discriminator(x, *others), real
 
         return trainer.penalise(parts, scored)
 
@@ -286,7 +296,9 @@ class Instance(Recipe):
         def loss(part: Part) -> tuple[Tensor, dict[str, Tensor]]:
             if part.fake is None or not part.fake.requires_grad:
                 self._generate(trainer, part)
-            losses = {} if alone else {"G": self.maker_loss(self._scores(trainer, part, part.fake, 3))}
+            losses = {}
+            if not alone:
+                losses["G"] = self.maker_loss(trainer.discriminator(*self._seen(trainer, part, part.fake, 3)))
             if self.steps is not None:
                 losses["pull"] = self._pull(part)
             part.fake = None
@@ -300,18 +312,14 @@ class Instance(Recipe):
 
     def _pull(self, part: Part) -> Tensor:
         """Absolute difference and perceptual distance of the pulled samples to their neighbours, over all samples."""
-        fake, wanted = part.fake[part.pulled], part.real[part.pulled]
+        fake, wanted = part.fake.index_select(0, part.pulled), part.real.index_select(0, part.pulled)
         gaps = (fake - wanted).abs().mean(dim=(1, 2, 3)) + self.perceptual(fake, wanted, torch.ones_like(fake[:, :1]))
         return gaps.sum() / len(part.real)
 
-    def _scores(self, trainer: Trainer, part: Part, image: Tensor, phase: int) -> Tensor:
+    def _seen(self, trainer: Trainer, part: Part, image: Tensor, phase: int) -> tuple[Tensor | None, ...]:
+        """What the discriminator takes: pictures, augmented, with their instances' features and their classes."""
         image, _ = trainer.augment(image, image[:, :0], part.seeds, phase)
-        return self._score(trainer, part, image)
-
-    def _score(self, trainer: Trainer, part: Part, image: Tensor) -> Tensor:
-        if self.config.critic == "features":
-            return trainer.discriminator(image, part.feature)
-        return trainer.discriminator(image, part.feature, part.label)
+        return (image, part.feature) if self.config.critic == "features" else (image, part.feature, part.label)
 
     # ---- what is seen of a run ----------------------------------------------------------------
     def grid(self, net: nn.Module, held: HeldOut) -> Tensor:

@@ -20,7 +20,7 @@ from ..heldout import GRID_ROWS, HeldOut, to_bytes
 from ..losses import discriminator_hinge, discriminator_loss, generator_hinge, generator_loss
 from ..perceptual import perceptual_network
 from ..presets import augmentation
-from ..projected import ProjectedDiscriminator, check_critic
+from ..projected import ProjectedDiscriminator, check_critic, judged
 from ..trainer import Trainer
 from .base import Recipe
 
@@ -72,15 +72,17 @@ class StyleMapTrainConfig(TrainConfig):
 class Part:
     """What one process sees of a batch at a time.
 
-    real [N,C,R,R] in [-1,1]; z [N,z_dim]; seeds: one a row; weight, blend_weight [N,1,R,R]: of the pixels of
-    reconstructions and blends, 1 on average; blend: of each picture with the next. Then the encoded style maps, the
-    mapped ones, and decoded by kind: "recon", "sample" and "blend".
+    real [N,C,R,R] in [-1,1]; z [N,z_dim]; u [N,DRAWS] in [0,1); labels [N,R,R] or None; seeds: one a row. What follows
+    from them: weight, blend_weight [N,1,R,R] of the pixels of reconstructions and blends, 1 on average; blend of each
+    picture with the next; the encoded style maps, the mapped ones, and decoded by kind: "recon", "sample" and "blend".
     """
 
     real: Tensor
     z: Tensor
+    u: Tensor
+    labels: Tensor | None
     seeds: list[int]
-    weight: Tensor
+    weight: Tensor | None = None
     blend: Blend | None = None
     blend_weight: Tensor | None = None
     encoded: Tensor | None = None
@@ -91,7 +93,7 @@ class Part:
 class StyleMap(Recipe):
     """Decoder, mapping and encoder of style maps, and StyleGAN2's discriminator."""
 
-    config_type, network_type = StyleMapTrainConfig, StyleMapConfig
+    config_type, network_type, recordable = StyleMapTrainConfig, StyleMapConfig, True
     command = "comod edit reconstruct"
     critic_loss, maker_loss = staticmethod(discriminator_loss), staticmethod(generator_loss)
 
@@ -145,11 +147,14 @@ class StyleMap(Recipe):
                              f"be uint8 {list(trainer.pictures.images.shape[:3])}.")
         self.parts = int(labels.max())
 
-    def step(self, trainer: Trainer) -> dict[str, Tensor]:
+    def stage(self, images_seen: int) -> tuple[bool]:
+        """Whether all that is adversarial is left out."""
+        return (images_seen < self.config.warmup_kimg * 1000,)
+
+    def update(self, trainer: Trainer, parts: Sequence[Part], alone: bool) -> dict[str, Tensor]:
         """One update of all networks. Returns the losses as scalars on the device."""
-        config = self.config
-        alone = trainer.images_seen < config.warmup_kimg * 1000
-        parts = [self._part(trainer, rows) for rows in trainer.place.parts(config.batch, config.accumulate)]
+        for part in parts:
+            self._plan(part)
         losses = {} if alone else self._update_discriminator(trainer, parts)
         losses |= self._update_generator(trainer, parts, alone)
         if not alone:
@@ -157,23 +162,26 @@ class StyleMap(Recipe):
         return losses
 
     # ---- what a step sees ---------------------------------------------------------------------
-    def _part(self, trainer: Trainer, rows: Sequence[int]) -> Part:
-        config, step, device = self.config, trainer.step, trainer.place.device
-        real = trainer.pictures.rows(step, config.batch, rows).to(device, memory_format=torch.channels_last)
+    def draw(self, trainer: Trainer, step: int, rows: Sequence[int]) -> Part:
+        config = self.config
+        real = trainer.pictures.rows(step, config.batch, rows).contiguous(memory_format=torch.channels_last)
         seeds = [int(np.random.default_rng((config.seed, 3, step, row)).integers(2 ** 63)) for row in rows]
         draws = [torch.Generator().manual_seed(seed) for seed in seeds]
-        z = torch.cat([torch.randn(1, trainer.generator.z_dim, generator=g) for g in draws]).to(device)
-        labels = self._labels(trainer, rows)
-        part = Part(real, z, seeds, self._weight(real, labels), blend_weight=torch.ones_like(real[:, :1]))
+        z = torch.cat([torch.randn(1, trainer.generator.z_dim, generator=g) for g in draws])
+        u = torch.cat([torch.rand(1, DRAWS, generator=g) for g in draws])
+        return Part(real, z, u, self._labels(trainer, step, rows), seeds)
+
+    def _plan(self, part: Part) -> None:
+        """What is to be blended, and how much each pixel counts."""
+        config, real, labels = self.config, part.real, part.labels
+        part.weight, part.blend_weight = self._weight(real, labels), torch.ones_like(real[:, :1])
         if config.blend_weight:
-            u = torch.cat([torch.rand(1, DRAWS, generator=g) for g in draws]).to(device)
             pair = None if labels is None else (labels, labels.roll(-1, 0))
-            part.blend = blends(real, real.roll(-1, 0), u, self.resolution // config.network.style_size, labels=pair,
-                                parts=self.parts, share=config.part_blends)
+            part.blend = blends(real, real.roll(-1, 0), part.u, self.resolution // config.network.style_size,
+                                labels=pair, parts=self.parts, share=config.part_blends)
             if pair is not None:
                 taken = torch.where(part.blend.mask[:, 0] > 0.5, pair[1], pair[0])
                 part.blend_weight = self._weight(real, taken)
-        return part
 
     def _weight(self, real: Tensor, labels: Tensor | None) -> Tensor:
         share = self.config.balance
@@ -181,14 +189,13 @@ class StyleMap(Recipe):
             return torch.ones_like(real[:, :1])
         return 1 - share + share * balanced(labels, self.parts)
 
-    def _labels(self, trainer: Trainer, rows: Sequence[int]) -> Tensor | None:
+    def _labels(self, trainer: Trainer, step: int, rows: Sequence[int]) -> Tensor | None:
         """Part labels uint8 [N,R,R] of these rows, mirrored as their pictures are."""
         if not self.parts:
             return None
         array, pictures = trainer.pictures.beside["labels"], trainer.pictures
-        found = np.stack([array[index] for index in pictures.indices(trainer.step, self.config.batch, rows)])
-        found = np.where(pictures.flips(trainer.step, rows)[:, None, None], found[:, :, ::-1], found)
-        return torch.from_numpy(found).to(trainer.place.device)
+        found = np.stack([array[index] for index in pictures.indices(step, self.config.batch, rows)])
+        return torch.from_numpy(np.where(pictures.flips(step, rows)[:, None, None], found[:, :, ::-1], found))
 
     def _generate(self, net: StyleMapGAN, part: Part, alone: bool) -> None:
         """All pictures of a step in one decode: reconstructions, samples and blends."""
@@ -206,9 +213,10 @@ class StyleMap(Recipe):
         part.fakes = dict(zip(kinds, net.decode(levels).chunk(len(kinds)), strict=True))
 
     # ---- updates ------------------------------------------------------------------------------
-    def _scores(self, trainer: Trainer, images: Tensor, seeds: Sequence[int], phase: int) -> Tensor:
-        image, _ = trainer.augment(images, images[:, :0], seeds, phase)
-        return trainer.discriminator(image)
+    @staticmethod
+    def _seen(trainer: Trainer, images: Tensor, seeds: Sequence[int], phase: int) -> tuple[Tensor]:
+        """What the discriminator takes: pictures, augmented."""
+        return (trainer.augment(images, images[:, :0], seeds, phase)[0],)
 
     def _update_discriminator(self, trainer: Trainer, parts: Sequence[Part]) -> dict[str, Tensor]:
         """Reals against fakes of every kind, which count alike."""
@@ -217,9 +225,8 @@ class StyleMap(Recipe):
         def loss(part: Part) -> tuple[Tensor, dict[str, Tensor]]:
             with torch.set_grad_enabled(len(parts) == 1):        # a single part keeps its graph for the generator
                 self._generate(trainer.generator, part, False)
-            reals = self._scores(trainer, part.real, part.seeds, 0)
-            fakes = [self._scores(trainer, fake.detach(), part.seeds, 1 + i)
-                     for i, fake in enumerate(part.fakes.values())]
+            made = [self._seen(trainer, fake.detach(), part.seeds, 1 + i) for i, fake in enumerate(part.fakes.values())]
+            reals, *fakes = judged(trainer.discriminator, self._seen(trainer, part.real, part.seeds, 0), *made)
             trainer.augment.watch(reals)
             value = self.critic_loss(reals, torch.cat(fakes))
             return value, {"D": value}
@@ -254,10 +261,12 @@ class StyleMap(Recipe):
         if alone:
             return loss, losses
         names = {"recon": "G recon", "sample": "G", "blend": "G blend"}
-        for i, (kind, fake) in enumerate(part.fakes.items()):
-            adversarial = self.maker_loss(self._scores(trainer, fake, part.seeds, 4 + i))
-            loss = loss + config.adversarial_weight * adversarial * (config.blend_weight if kind == "blend" else 1.0)
-            losses[names[kind]] = adversarial
+        scores = judged(trainer.discriminator, *(self._seen(trainer, fake, part.seeds, 4 + i)
+                                                 for i, fake in enumerate(part.fakes.values())))
+        for i, kind in enumerate(part.fakes):
+            losses[names[kind]] = self.maker_loss(scores[i])
+            weight = config.adversarial_weight * (config.blend_weight if kind == "blend" else 1.0)
+            loss = loss + weight * losses[names[kind]]
         indomain = self.indomain_loss(trainer.generator, part)
         return loss + config.indomain_weight * indomain, losses | {"in domain": indomain}
 

@@ -21,7 +21,7 @@ from ..losses import best_of, discriminator_hinge, discriminator_loss, generator
 from ..pairs import CLASSES
 from ..perceptual import PerceptualDistance
 from ..presets import augmentation
-from ..projected import ProjectedDiscriminator
+from ..projected import ProjectedDiscriminator, judged
 from ..trainer import Trainer
 from .base import Recipe
 from .translation_config import ARCHITECTURES, PUBLISHED, TranslationConfig, condition_channels, small_network
@@ -89,7 +89,7 @@ class Translation(Recipe):
         return {"condition": cls.name} | ({"classes": "\n".join(config.classes)} if cls.name == "labels" else {})
 
     def condition(self, trainer: Trainer, step: int, rows: Sequence[int]) -> Tensor:
-        """Conditions [n,C,R,R] of these rows of a step, on the device, varied."""
+        """Conditions [n,C,R,R] of these rows of a step, varied."""
         raise NotImplementedError
 
     def unvaried(self, beside: Mapping[str, np.ndarray], rows: slice, device) -> Tensor:
@@ -101,24 +101,25 @@ class Translation(Recipe):
         raise NotImplementedError
 
     # ---- a step -------------------------------------------------------------------------------
-    def step(self, trainer: Trainer) -> dict[str, Tensor]:
+    def stage(self, images_seen: int) -> tuple[bool]:
+        """Whether the discriminator is left out."""
+        return (images_seen < self.config.l1_only_kimg * 1000,)
+
+    def update(self, trainer: Trainer, parts: Sequence[Part], alone: bool) -> dict[str, Tensor]:
         """One update of both networks. Returns the losses as scalars on the device."""
-        config = self.config
-        alone = trainer.images_seen < config.l1_only_kimg * 1000
         for group in trainer.g_optimizer.param_groups if alone else ():
             group["betas"] = (0.9, group["betas"][1])       # momentum suits reconstruction, not the adversarial part
-        parts = [self._part(trainer, rows) for rows in trainer.place.parts(config.batch, config.accumulate)]
         losses = {} if alone else self._update_discriminator(trainer, parts)
         losses |= self._update_generator(trainer, parts, alone)
         if parts[0].w is not None:
             trainer.follow_w(torch.cat([part.w for part in parts]))
         return losses
 
-    def _part(self, trainer: Trainer, rows: Sequence[int]) -> Part:
-        step, k, device = trainer.step, self.config.samples_per_condition, trainer.place.device
-        real = trainer.pictures.rows(step, self.config.batch, rows).to(device, memory_format=torch.channels_last)
+    def draw(self, trainer: Trainer, step: int, rows: Sequence[int]) -> Part:
+        k = self.config.samples_per_condition
+        real = trainer.pictures.rows(step, self.config.batch, rows).contiguous(memory_format=torch.channels_last)
         shown = self.condition(trainer, step, rows)
-        flips = torch.from_numpy(trainer.pictures.flips(step, rows)).to(device).view(-1, 1, 1, 1)
+        flips = torch.from_numpy(trainer.pictures.flips(step, rows)).view(-1, 1, 1, 1)
         shown = torch.where(flips, shown.flip(3), shown) if trainer.pictures.mirror else shown
         # neighbours share a condition; the groups of minibatch_std are strided, so no group sees one condition twice
         wanted, condition = ((x[:len(x) // k].repeat_interleave(k, dim=0) if k > 1 else x) for x in (real, shown))
@@ -152,8 +153,8 @@ class Translation(Recipe):
         def loss(part: Part) -> tuple[Tensor, dict[str, Tensor]]:
             with torch.set_grad_enabled(len(parts) == 1):        # a single part keeps its graph for the generator
                 self._generate(trainer, part)
-            reals = d(*change(part.real, part.shown, part.seeds, 0))
-            fakes = d(*change(part.fake.detach(), part.condition, part.seeds, 1))
+            reals, fakes = judged(d, change(part.real, part.shown, part.seeds, 0),
+                                  change(part.fake.detach(), part.condition, part.seeds, 1))
             change.watch(reals)
             hinge = self.config.adversarial == "hinge"
             value = (discriminator_hinge if hinge else discriminator_loss)(reals, fakes)
@@ -256,10 +257,10 @@ class Edges(Translation):
         check_edges(trainer.pictures.beside["edges"], trainer.pictures.images)
 
     def condition(self, trainer: Trainer, step: int, rows: Sequence[int]) -> Tensor:
-        config, device = self.config, trainer.place.device
+        config = self.config
         at, edges = trainer.pictures.indices(step, config.batch, rows), trainer.pictures.beside["edges"]
-        maps = torch.from_numpy(np.stack([edges[i] for i in at])).to(device).movedim(-1, 1).float() / 255
-        return self._drawn(vary_lines(maps, draws(config.seed, step, rows).to(device), config.jitter, config.drop))
+        maps = torch.from_numpy(np.stack([edges[i] for i in at])).movedim(-1, 1).float() / 255
+        return self._drawn(vary_lines(maps, draws(config.seed, step, rows), config.jitter, config.drop))
 
     def unvaried(self, beside: Mapping[str, np.ndarray], rows: slice, device) -> Tensor:
         lines = torch.from_numpy(np.ascontiguousarray(beside["edges"][rows, :, :, 0])).to(device)
@@ -293,10 +294,10 @@ class Labels(Translation):
         check_label_array(trainer.pictures.beside["labels"], trainer.pictures.images, self.config.classes)
 
     def condition(self, trainer: Trainer, step: int, rows: Sequence[int]) -> Tensor:
-        config, device = self.config, trainer.place.device
+        config = self.config
         at, labels = trainer.pictures.indices(step, config.batch, rows), trainer.pictures.beside["labels"]
-        maps = torch.from_numpy(np.stack([labels[i] for i in at])).to(device)
-        u = draws(config.seed, step, rows).to(device)
+        maps = torch.from_numpy(np.stack([labels[i] for i in at]))
+        u = draws(config.seed, step, rows)
         return vary_labels(maps, len(config.classes), u, config.jitter, config.drop, 0.2 if config.jitter else 0.0)
 
     def unvaried(self, beside: Mapping[str, np.ndarray], rows: slice, device) -> Tensor:
