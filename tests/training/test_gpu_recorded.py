@@ -6,7 +6,16 @@ import pytest
 import torch
 from recordable_runs import CHANGES, trainer_of
 
-pytestmark = pytest.mark.gpu
+pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no NVIDIA GPU")]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def exact():
+    """Convolutions in full float32, so that both ways differ by rounding alone."""
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    yield
+    torch.backends.cudnn.allow_tf32 = before
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
@@ -17,7 +26,8 @@ def test_recorded_steps_have_the_losses_of_others(name, precision):
         expected, found = plain.run_step(), recorded.run_step()
         # rounding differs (kernels, order of sums), and steps add up
         for key, value in expected.items():
-            assert math.isclose(found[key], value, rel_tol=0.1, abs_tol=0.02), (step, key, value, found[key])
+            close = {"rel_tol": 0.02 if precision == "fp32" else 0.15, "abs_tol": 0.02}
+            assert math.isclose(found[key], value, **close), (step, key, value, found[key])
     assert len(recorded._take_step.graphs) == 1
     for a, b in zip(plain.generator.parameters(), recorded.generator.parameters(), strict=True):
         assert (a - b).norm() < 0.1 * a.norm() + 1e-3
