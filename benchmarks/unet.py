@@ -59,10 +59,18 @@ def _layer(before: int, after: int, stride: int) -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(before, after, 3, stride, 1), nn.LeakyReLU(0.2))
 
 
+@dataclasses.dataclass
+class Part:
+    """real [N,3,R,R] in [-1,1]; holes [N,1,R,R], 1 = hole."""
+
+    real: Tensor
+    holes: Tensor
+
+
 class PlainL1(Recipe):
     """Mean absolute difference over the hole, nothing else."""
 
-    config_type, network_type = CompletionConfig, CoModConfig
+    config_type, network_type, recordable = CompletionConfig, CoModConfig, True
 
     def __init__(self, config: CompletionConfig):
         super().__init__(config)
@@ -73,15 +81,16 @@ class PlainL1(Recipe):
     def networks(config: CompletionConfig) -> tuple[nn.Module, nn.Module]:
         return UNet(), nn.Linear(1, 1)      # the loop keeps a discriminator; nothing is asked of this one
 
-    def step(self, trainer) -> dict[str, Tensor]:
-        config, device = self.config, trainer.place.device
-        (rows,) = trainer.place.parts(config.batch, 1)
-        real = trainer.pictures.rows(trainer.step, config.batch, rows).to(device, memory_format=torch.channels_last)
-        holes = self.holes.rows(trainer.step, rows).to(device)
-        loss = hole_l1(trainer.generator(real, holes), real, holes).mean()
-        trainer.place.backward(loss)
-        trainer.descend(trainer.g_optimizer)
-        return {"L1": loss.detach()}
+    def draw(self, trainer, step: int, rows) -> Part:
+        real = trainer.pictures.rows(step, self.config.batch, rows).contiguous(memory_format=torch.channels_last)
+        return Part(real, self.holes.rows(step, rows))
+
+    def update(self, trainer, parts) -> dict[str, Tensor]:
+        def loss(part: Part) -> tuple[Tensor, dict[str, Tensor]]:
+            l1 = hole_l1(trainer.generator(part.real, part.holes), part.real, part.holes).mean()
+            return l1, {"L1": l1}
+
+        return trainer.update(trainer.g_optimizer, parts, loss)
 
     def grid(self, net: UNet, held: HeldOut) -> Tensor:
         images = held.images[:8].to(held.device).float() / 127.5 - 1
@@ -123,11 +132,13 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--kimg", type=float, default=500.0)
     parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--cuda-graphs", action="store_true", help="record the step on an NVIDIA GPU")
     options = parser.parse_args()
     images, heldout = load_prepared(options.data)
     RECIPES["unet"] = PlainL1
     preset = RECIPES["completion"].preset(images.shape[1], len(images))
     config = dataclasses.replace(preset, recipe="unet", total_kimg=options.kimg, batch=options.batch, adam_beta1=0.9,
+                                 augment="none", cuda_graphs=options.cuda_graphs,
                                  learning_rate=0.001, decay_kimg=options.kimg / 3,
                                  brush_width=(4.0, 12.0), hole_range=(0.0, 1.0))
     options.out.mkdir(parents=True, exist_ok=True)
