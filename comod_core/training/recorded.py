@@ -84,7 +84,7 @@ class Recording:
 
     def replay(self, parts: Sequence[Any]) -> dict[str, Tensor]:
         for own, given in zip(self.inputs, tensors(parts), strict=True):
-            own.copy_(given, non_blocking=True)
+            own.copy_(given)        # not asynchronous: the host draws anew into the memory that this frees
         self.graph.replay()
         return self.losses
 

@@ -14,9 +14,9 @@ CHANGES = {
 
 
 def settings(name: str, **changes):
-    preset = RECIPES[name].preset(64, 30_000)
-    return dataclasses.replace(preset, batch=4, r1_gamma=0.0, critic="features", adversarial_weight=0.3, augment="none",
-                               **CHANGES[name] | changes)
+    preset, own = RECIPES[name].preset(64, 30_000), CHANGES[name]
+    common = {"batch": 4, "r1_gamma": 0.0, "critic": "features", "adversarial_weight": 0.3, "augment": "none"}
+    return dataclasses.replace(preset, **common | own | changes)
 
 
 def trainer_of(name: str, **changes) -> Trainer:

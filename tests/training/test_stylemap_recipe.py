@@ -270,3 +270,12 @@ def test_steps_on_a_gpu():
     held = HeldOut(pictures(40), device=trainer.place.device)
     assert trainer.recipe.grid(trainer.ema, held).device.type == "cpu"
     assert trainer.recipe.measure(trainer.ema, held)["MSE"] > 0
+
+
+def test_blends_in_mixed_precision(trainer):
+    part = trainer.recipe.draw(trainer, 0, range(trainer.config.batch))
+    trainer.recipe._plan(part)
+    with torch.autocast("cpu", torch.bfloat16):
+        trainer.recipe._generate(trainer.generator, part, alone=False)
+        loss, _ = trainer.recipe._generator_loss(trainer, part, alone=False)
+    assert torch.isfinite(loss) and set(part.fakes) == {"recon", "sample", "blend"}

@@ -207,8 +207,8 @@ class StyleMap(Recipe):
             kinds["sample"] = net.expand(part.mapped)
         if part.blend is not None:
             # as `stylemaps.blend` in space w+: at each level under the mask max-pooled to it
-            kinds["blend"] = [torch.lerp(x, x.roll(-1, 0), F.adaptive_max_pool2d(part.blend.mask, x.shape[-2:]))
-                              for x in own]
+            masks = (F.adaptive_max_pool2d(part.blend.mask, x.shape[-2:]).to(x.dtype) for x in own)
+            kinds["blend"] = [torch.lerp(x, x.roll(-1, 0), mask) for x, mask in zip(own, masks, strict=True)]
         levels = [torch.cat(kind) for kind in zip(*kinds.values(), strict=True)]
         part.fakes = dict(zip(kinds, net.decode(levels).chunk(len(kinds)), strict=True))
 
