@@ -49,8 +49,8 @@ class Winograd:
     tile: Tensor
     untile: Tensor
 
-    def rows(self, width: int) -> int:
-        """How many rows of pixels make a strip of pictures of this width."""
+    def rows(self, width: int, height: int) -> int:
+        """How many rows of pixels make a strip of pictures of this size."""
         tiles = _STRIP_NUMBERS // max(self.kernel.shape[1:])
         return 4 * max(1, tiles // (width // 4))
 

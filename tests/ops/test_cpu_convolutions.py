@@ -9,7 +9,7 @@ from comod_core.networks.fast.modulated import run
 from comod_core.ops import prepacked, setup_filter, upfirdn2d
 from comod_core.ops.modulated_conv2d import modulated_conv2d_reference
 from comod_core.ops.planes import plane
-from comod_core.ops.prepacked import direct, fir, has_prepacking
+from comod_core.ops.prepacked import direct, has_prepacking
 from comod_core.ops.scratch import Scratch, empty
 from comod_core.ops.winograd import winograd
 
@@ -68,11 +68,11 @@ def test_direct(some, dtype, limit, strip, private, monkeypatch):
     x, weight, bias = some
     plain = F.conv2d(x[None], weight, bias, padding=1)[0]
     close(result(direct(weight, bias, dtype=dtype), x, (36, 24), 12, dtype=dtype, slope=None), plain, limit)
-    up = direct(weight, bias, "up", fir(FIR, 12, 4.0, dtype), dtype)
+    up = direct(weight, bias, "up", FIR, dtype)
     style = torch.ones(1, 20)
     wanted = modulated_conv2d_reference(x[None], weight, style, False, True, FIR)[0] + bias[:, None, None]
     close(result(up, x, (72, 48), 12, dtype=dtype, factor=2, slope=None), wanted, limit)
-    down = direct(weight, bias, "down", fir(FIR, 20, 1.0, dtype), dtype)
+    down = direct(weight, bias, "down", FIR, dtype)
     wanted = F.conv2d(upfirdn2d(x[None], FIR, padding=(2, 2, 2, 2)), weight, bias, stride=2)[0]
     close(result(down, x, (18, 12), 12, margin=2, dtype=dtype, factor=0.5, slope=None), wanted, limit)
 

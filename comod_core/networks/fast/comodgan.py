@@ -11,7 +11,7 @@ from ...ops.scratch import Scratch
 from ...ops.winograd import winograd
 from .boxes import Box, bands, box_of, boxes, double
 from .memory import hand_back
-from .modulated import GAIN, SLOPE, Modulated, ToRGB, resampler, run, suits_winograd
+from .modulated import GAIN, SLOPE, Modulated, ToRGB, run, suits_winograd
 
 
 class FastEncoder:
@@ -21,7 +21,7 @@ class FastEncoder:
         self.dtype, self.scratch, self.resolutions = dtype, scratch, encoder.resolutions
         self.from_rgb = _folded(encoder.from_rgb)
         self.blocks = {res: _block(getattr(encoder, f"b{res}"), res, dtype) for res in self.resolutions}
-        self.conv, self.dense = direct(*_folded(encoder.b4.conv), dtype=dtype), encoder.b4.dense
+        self.conv, self.dense = direct(*_folded(encoder.b4.conv), dtype=dtype, size=4), encoder.b4.dense
 
     def __call__(self, x: Tensor) -> tuple[Tensor, dict[int, Tensor]]:
         skips, source = {}, None
@@ -56,7 +56,7 @@ class FastEncoder:
         pixels = plane(height, width, channels + 1, 1, self.dtype, self.scratch, "pixels")
         pixels.inside[..., :channels] = x.permute(1, 2, 0)
         pixels.inside[..., channels] = 1
-        rows = conv0.rows(width)
+        rows = conv0.rows(width, height)
         for start in range(0, height, rows):
             stop = min(start + rows, height)
             seen = pixels.around(start, stop, 0, width, 1)
@@ -73,12 +73,11 @@ class _Layer:
         weight, bias = _folded(conv)
         self.bias_size = len(weight)
         if conv.down:
-            taps = resampler(conv.fir, weight.shape[1], 1.0, dtype)
-            self.kernel = direct(weight, bias, "down", taps, dtype)
+            self.kernel = direct(weight, bias, "down", conv.fir, dtype, size=resolution)
         elif suits_winograd(weight, resolution, dtype):
             self.kernel = winograd(weight, bias)
         else:
-            self.kernel = direct(weight, bias, dtype=dtype)
+            self.kernel = direct(weight, bias, dtype=dtype, size=resolution)
 
 
 def _block(block, resolution: int, dtype: torch.dtype) -> tuple[_Layer, _Layer]:
@@ -103,8 +102,7 @@ class FastDecoder:
         self.blocks = []
         for res in self.resolutions:
             block = getattr(synthesis, f"b{res}")
-            taps = resampler(block.conv0.fir, len(block.conv0.weight), 4.0, dtype)
-            self.blocks.append((res, Modulated(block.conv0, res, dtype, taps), Modulated(block.conv1, res, dtype),
+            self.blocks.append((res, Modulated(block.conv0, res, dtype), Modulated(block.conv1, res, dtype),
                                 ToRGB(block.to_rgb)))
 
     def _clamped(self, x: Tensor) -> Tensor:
@@ -165,7 +163,7 @@ class FastDecoder:
                 rgb: tuple[ToRGB, Tensor, Plane]) -> None:
         """The second convolution of a block to `out`, where there is a next block, and its RGB, added in place."""
         (kernel, style), (to_rgb, weight, picture), (top, bottom, left, right) = conv, rgb, band
-        rows = kernel.rows(right - left)
+        rows = kernel.rows(right - left, bottom - top)
         for start in range(top, bottom, rows):
             stop = min(start + rows, bottom)
             seen, channels = (start, stop, left, right), weight.shape[1]

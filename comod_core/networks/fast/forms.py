@@ -47,16 +47,6 @@ def fast_form(net: nn.Module, build: Callable[[nn.Module, torch.dtype], Any], *i
     return held[1]
 
 
-def has_amx() -> bool:
-    """Whether this processor multiplies matrices of bfloat16 in tiles (Intel AMX)."""
-    return bool(getattr(torch.cpu, "_is_amx_tile_supported", bool)())
-
-
-def good_at_bfloat16() -> bool:
-    """Whether this processor computes faster in bfloat16 than in float32, with AMX or AVX512-BF16, and not slower."""
-    return has_amx() or bool(getattr(torch.cpu, "_is_avx512_bf16_supported", bool)())
-
-
 @contextlib.contextmanager
 def plain_form() -> Iterator[None]:
     """Within the block networks run as they are."""
