@@ -1,6 +1,7 @@
-"""The transposed 3x3 convolution of stride 2 as plain convolutions, one for even and one for odd rows.
+"""Convolutions that double the size, as plain ones of the small picture: one for even and one for odd rows.
 
-oneDNN's transposed convolution does not use AMX as its plain ones do: at 512 channels it has a third of their rate.
+oneDNN's transposed convolution does not use AMX as its plain ones do: at 512 channels it has a third of their rate. A
+3x3 convolution of repeated pixels has 4 different products of 9.
 """
 from __future__ import annotations
 
@@ -38,6 +39,34 @@ class Phases:
         """[rows,2w+3,O]: without the columns that lie beside the picture."""
         found = convolution(x, None)[0].permute(1, 2, 0)
         return found.reshape(found.shape[0], columns, self.outputs)[:, 1:-2]
+
+
+class Doubled:
+    """x [1,I,h+2,w+2] -> the even and the odd rows, each [h,2w,O], of a 3x3 convolution of every pixel repeated to 2x2.
+
+    The margin of x is what lies around the picture. Then a leaky ReLU, where a slope is given.
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor | None, convolution, dtype: torch.dtype,
+                 size: tuple[int, int] | None = None):
+        """As of `Phases`, of a weight in float32; bias [O]."""
+        bias, columns = None if bias is None else bias.repeat(2), _doubled(weight, dim=3)
+        kernel = torch.cat([columns[1], columns[0]])  # the pixels 2n-1 and 2n: both read x[n-1] and x[n]
+        size = None if size is None else (size[0] - 1, size[1])
+        self.rows = [convolution(rows.to(dtype), bias, size=size) for rows in _doubled(kernel, dim=2)]
+
+    def __call__(self, x: Tensor, slope: float | None) -> list[Tensor]:
+        found = [convolution(part, slope)[0].permute(1, 2, 0)
+                 for convolution, part in zip(self.rows, (x[:, :, :-1], x[:, :, 1:]), strict=True)]
+        return [part.reshape(part.shape[0], 2 * part.shape[1], -1)[:, 1:-1] for part in found]
+
+
+def _doubled(weight: Tensor, dim: int) -> tuple[Tensor, Tensor]:
+    """Three taps along `dim` on repeated pixels -> two of an even pixel, x[n-1] and x[n], and of an odd one, x[n] and
+    x[n+1].
+    """
+    first, second, third = weight.unbind(dim)
+    return torch.stack([first, second + third], dim), torch.stack([first + second, third], dim)
 
 
 def _pairs(kernel: Tensor) -> Tensor:

@@ -12,12 +12,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .phases import Phases
+from .phases import Doubled, Phases
 from .processor import has_amx
 from .scratch import Scratch
 from .winograd import combine
 
 _STRIP_BYTES = 2 << 20
+_MOST_ORDERS = 3  # of one weight: strips of a picture have two sizes
 _OPERATORS = ("_convolution_pointwise", "_reorder_convolution_weight", "_convolution_transpose_pointwise",
               "_reorder_convolution_transpose_weight", "_get_mkldnn_serialized_md")
 _orders: dict[tuple, bytes] = {}  # what a convolution is and the size of its input -> the order of the weight
@@ -43,7 +44,7 @@ class _Packed:
 
     Which order is the fastest depends on the size of the input. On a weight in another order oneDNN puts it into the
     right one at every call, for some orders number by number, which takes longer than the convolution. So the weight
-    is held in every order that was asked for (sizes share them), from `size` [H,W] on, if that is known.
+    is held in the orders that were asked for last (sizes share them), from `size` [H,W] on, if that is known.
     """
 
     def __init__(self, weight: Tensor, bias: Tensor | None, stride: int, groups: int = 1, transposed: bool = False,
@@ -64,6 +65,8 @@ class _Packed:
             order = _orders[key] = bytes(torch.ops.mkldnn._get_mkldnn_serialized_md(weight).numpy())
             self.held.setdefault(order, weight)
             self.plain = None
+            if len(self.held) > _MOST_ORDERS:
+                del self.held[next(one for one in self.held if one != order)]
         return self.held[order]
 
     def _reordered(self, size: tuple[int, int]) -> Tensor:
@@ -124,24 +127,28 @@ class Direct:
         return _rows(width, height, self.outputs * self.itemsize)
 
     def strip(self, x: Tensor, out: Tensor, scratch: Scratch | None = None, *, scale: Tensor | None = None,
-              demod: Tensor | None = None, noise: Tensor | None = None, slope: float | None = None) -> None:
-        """As `Winograd.strip`. "up" takes [H/2+2,W/2+2,I] for out [H,W,O], "down" [2H+4,2W+4,I]."""
+              demod: Tensor | None = None, noise: Tensor | None = None, slope: float | None = None,
+              norm: tuple[Tensor, Tensor] | None = None) -> None:
+        """As `Winograd.strip`. "up" and "twice" take [H/2+2,W/2+2,I] for out [H,W,O], "down" [2H+4,2W+4,I]."""
         x = x.permute(2, 0, 1)[None]
         if scale is not None:
             x = x * scale.to(x.dtype)[:, None, None]
         x = x.contiguous(memory_format=torch.channels_last)
         if self.kind == "down":
             x = self.resample(x, None)
-        whole = noise is None and demod is None
-        if self.kind == "up":
-            y = self.resample(self.ready(x, scratch), slope if whole else None)
+        late = slope if noise is None and demod is None and norm is None else None
+        if self.kind == "twice":
+            found = zip(self.ready(x, late), (out[::2], out[1::2]), strict=True)
         else:
-            y = self.ready(x, slope if whole else None)
-        if self.bias is not None:
-            y += (self.bias if demod is None else self.bias / demod).to(y.dtype)[:, None, None]
-        demod, noise = (None if value is None else value.to(y.dtype) for value in (demod, noise))
-        combine(y[0].permute(1, 2, 0), out, demod, None if noise is None else noise[..., None])
-        if slope is not None and not whole:
+            y = self.resample(self.ready(x, scratch), late) if self.kind == "up" else self.ready(x, late)
+            if self.bias is not None:
+                y += (self.bias if demod is None else self.bias / demod).to(y.dtype)[:, None, None]
+            found = [(y[0].permute(1, 2, 0), out)]
+        factor, rest = norm or (demod, None if noise is None else noise[..., None])
+        factor, rest = (None if value is None else value.to(out.dtype) for value in (factor, rest))
+        for y, target in found:
+            combine(y, target, factor, rest)
+        if slope is not None and late is None:
             F.leaky_relu_(out, slope)
 
 
@@ -149,17 +156,20 @@ def direct(weight: Tensor, bias: Tensor | None = None, kind: str = "plain", taps
            dtype: torch.dtype = torch.float32, demodulated: bool = False, size: int | None = None) -> Direct:
     """Prepare weight [O,I,3,3] and bias [O].
 
-    kind: "plain"; "up": transposed with stride 2, then the FIR `taps` [4,4]; "down": the FIR, then stride 2.
-    demodulated: `strip` will be given `demod`. size: pixels a side of what it will read, where that is known.
+    kind: "plain"; "up": transposed with stride 2, then the FIR `taps` [4,4]; "down": the FIR, then stride 2; "twice":
+    of pixels repeated to 2x2. demodulated: `strip` will be given `demod`. size: pixels a side of what it will read,
+    where that is known.
     """
     own = None if bias is None or demodulated else bias.to(dtype)
-    outputs = 4 * len(weight) if kind == "up" else len(weight)
+    outputs = 4 * len(weight) if kind in ("up", "twice") else len(weight)
     seen = None
     if size is not None:
         rows = min(size, _rows(size, size, outputs * dtype.itemsize))
         seen = (rows + 1, size + 1) if kind == "down" else (rows + 2, size + 2)
-    weight, resample = weight.to(dtype), None
-    if kind == "up":
+    weight, resample = weight if kind == "twice" else weight.to(dtype), None
+    if kind == "twice":
+        ready = Doubled(weight, own, convolution, dtype, seen)
+    elif kind == "up":
         ready = _transposed(weight, seen)
         resample = fir(taps, len(weight), 4.0, dtype, bias=own)
     else:

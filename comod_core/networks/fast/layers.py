@@ -16,11 +16,11 @@ class Conv3:
     """A 3x3 convolution: kernel (see `run`), channels, and the factor of its sizes and its margin."""
 
     def __init__(self, weight: Tensor, bias: Tensor | None, resolution: int, dtype: torch.dtype, kind: str = "plain",
-                 taps: Tensor | None = None):
+                 taps: Tensor | None = None, most: int = 384):
         self.channels, self.margin = len(weight), 2 if kind == "down" else 1
-        self.factor = {"plain": 1, "up": 2, "down": 0.5}[kind]
+        self.factor = {"plain": 1, "up": 2, "twice": 2, "down": 0.5}[kind]
         weight, bias = weight.detach().float(), None if bias is None else bias.detach().float()
-        if kind == "plain" and suits_winograd(weight, resolution, dtype):
+        if kind == "plain" and suits_winograd(weight, resolution, dtype, most, 64 if most == 384 else 32):
             self.kernel = winograd(weight, bias)
         else:
             self.kernel = direct(weight, bias, kind, taps, dtype, size=resolution)

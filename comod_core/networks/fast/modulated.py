@@ -15,14 +15,14 @@ from ..layers import ModulatedConv2d
 
 SLOPE, GAIN = 0.2, math.sqrt(2.0)
 # Fewer channels: the transforms cost more than they save. More: kernels of fourfold size take too much memory.
-_WINOGRAD_CHANNELS, _WINOGRAD_SIZE = (128, 384), 64
+_WINOGRAD_CHANNELS, _WINOGRAD_SIZE = (64, 384), 64
 
 
-def suits_winograd(weight: Tensor, resolution: int, dtype: torch.dtype) -> bool:
-    """Whether Winograd's way pays for this weight [O,I,k,k]."""
-    low, high = _WINOGRAD_CHANNELS
-    return (dtype == torch.float32 and weight.shape[-1] == 3 and resolution >= _WINOGRAD_SIZE
-            and all(low <= channels <= high for channels in weight.shape[:2]))
+def suits_winograd(weight: Tensor, resolution: int, dtype: torch.dtype, most: int = _WINOGRAD_CHANNELS[1],
+                   least_size: int = _WINOGRAD_SIZE) -> bool:
+    """Whether Winograd's way pays for this weight [O,I,k,k]; most: channels, for a network that has memory to spare."""
+    return (dtype == torch.float32 and weight.shape[-1] == 3 and resolution >= least_size
+            and all(_WINOGRAD_CHANNELS[0] <= channels <= most for channels in weight.shape[:2]))
 
 
 def run(kernel: Winograd | Direct, x: Plane, out: Plane, scratch: Scratch, box: tuple[int, int, int, int] | None = None,
