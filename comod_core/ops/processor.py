@@ -12,7 +12,10 @@ def has_amx() -> bool:
     return bool(getattr(torch.cpu, "_is_amx_tile_supported", bool)())
 
 
-@functools.cache
 def good_at_bfloat16() -> bool:
-    """Whether this processor computes faster in bfloat16 than in float32, with AMX or AVX512-BF16, and not slower."""
-    return has_amx() or bool(getattr(torch.cpu, "_is_avx512_bf16_supported", bool)())
+    """Whether this processor computes faster in bfloat16 than in float32.
+
+    With AMX. AVX512-BF16 alone does not do it: there float32 by Winograd's way takes half of bfloat16's time
+    (benchmarks/NOTES.md).
+    """
+    return has_amx()

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ...ops.planes import Plane, plane
-from ...ops.prepacked import direct
+from ...ops.prepacked import convolution, direct
 from ...ops.scratch import Scratch
 from ...ops.winograd import winograd
 from .boxes import Box, bands, box_of, boxes, double
@@ -19,7 +19,9 @@ class FastEncoder:
 
     def __init__(self, encoder, dtype: torch.dtype, scratch: Scratch):
         self.dtype, self.scratch, self.resolutions = dtype, scratch, encoder.resolutions
-        self.from_rgb = _folded(encoder.from_rgb)
+        weight, bias = (value.to(dtype) for value in _folded(encoder.from_rgb))
+        # the bias is the weight of one more channel, which is 1 inside of the picture: the margin stays 0
+        self.from_rgb = convolution(torch.cat([weight, bias[:, None, None, None]], dim=1), None)
         self.blocks = {res: _block(getattr(encoder, f"b{res}"), res, dtype) for res in self.resolutions}
         self.conv, self.dense = direct(*_folded(encoder.b4.conv), dtype=dtype, size=4), encoder.b4.dense
 
@@ -45,14 +47,8 @@ class FastEncoder:
         return F.leaky_relu_(code, SLOPE), skips
 
     def _first(self, x: Tensor, conv0, skip: Plane) -> None:
-        """FromRGB and the first convolution, strip by strip: features of FromRGB are needed nowhere else.
-
-        The bias is the weight of one more channel, which is 1 inside of the picture: one product of matrices leaves the
-        margin 0.
-        """
-        weight, bias = (value.to(self.dtype) for value in self.from_rgb)
-        weight = torch.cat([weight[:, :, 0, 0].t(), bias[None]])
-        (channels, height, width), count = x.shape, weight.shape[1]
+        """FromRGB and the first convolution, strip by strip: features of FromRGB are needed nowhere else."""
+        channels, height, width = x.shape
         pixels = plane(height, width, channels + 1, 1, self.dtype, self.scratch, "pixels")
         pixels.inside[..., :channels] = x.permute(1, 2, 0)
         pixels.inside[..., channels] = 1
@@ -60,10 +56,8 @@ class FastEncoder:
         for start in range(0, height, rows):
             stop = min(start + rows, height)
             seen = pixels.around(start, stop, 0, width, 1)
-            strip = self.scratch.take("first", seen.shape[0] * seen.shape[1] * count).view(-1, count)
-            torch.mm(seen.flatten(0, 1), weight, out=strip)
-            F.leaky_relu_(strip, SLOPE)
-            conv0.strip(strip.unflatten(0, seen.shape[:2]), skip.inside[start:stop], self.scratch, slope=SLOPE)
+            strip = self.from_rgb(seen.permute(2, 0, 1)[None], SLOPE)[0].permute(1, 2, 0)
+            conv0.strip(strip, skip.inside[start:stop], self.scratch, slope=SLOPE)
 
 
 class _Layer:

@@ -16,6 +16,7 @@ from ..layers import ModulatedConv2d
 SLOPE, GAIN = 0.2, math.sqrt(2.0)
 # Fewer channels: the transforms cost more than they save. More: kernels of fourfold size take too much memory.
 _WINOGRAD_CHANNELS, _WINOGRAD_SIZE = (64, 384), 64
+_PREPARING = 1 << 19  # numbers that one pass over features reads in the time that preparing a convolution takes
 
 
 def suits_winograd(weight: Tensor, resolution: int, dtype: torch.dtype, most: int = _WINOGRAD_CHANNELS[1],
@@ -60,8 +61,8 @@ class Modulated:
         self.mod = layer.mod.weight.detach().float(), (layer.mod.bias.detach() * layer.mod.lr_mul + 1).float()
         self.bias = layer.bias.detach().float() * GAIN
         self.energy = weight.square().sum(dim=[2, 3]) * layer.scale ** 2
-        # one sample's style in the weight pays where the weight is small beside the features
-        self.folds = weight.numel() * 4 <= len(weight) * resolution ** 2
+        # one sample's style in the weight pays where weight and the work of preparing it are small beside the features
+        self.folds = weight.numel() * 4 + _PREPARING <= len(weight) * resolution ** 2
         self.kernel, self.weight, self.taps = None, weight, layer.fir if layer.up else None
         if not layer.up and suits_winograd(weight, resolution, dtype):
             self.kernel, self.folds, self.weight = winograd(weight, self.bias), False, None
