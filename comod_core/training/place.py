@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import CoModError
+from ..ops.processor import good_at_bfloat16
 
 MISSING = "Training needs accelerate: pip install 'comod-gan[train]'."
 
@@ -26,6 +27,11 @@ def processes():
 def _no_device() -> bool:
     """Whether there is a CPU alone: accelerate lets several processes work together on CPUs only when it is told."""
     return not torch.accelerator.is_available()
+
+
+def suited_precision() -> str:
+    """What a new run takes by itself: "bf16" on a CPU with AMX (faster there, benchmarks/NOTES.md), else "fp32"."""
+    return "bf16" if _no_device() and good_at_bfloat16() else "fp32"
 
 
 class Place:
