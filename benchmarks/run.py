@@ -8,7 +8,8 @@ the same numbers) come from one process in which the two alternate; medians. The
 threads, of the pairs during which other programs took the least of the processors (their share is in the table), and by
 the processor's own time with one thread, which other programs change less. The floor is the count of operations by the
 rate of the fastest plain convolution measured in the same run. Peak memory is that of a process of its own with weights
-from a file. Writes benchmarks/bench_<device>.json, .md and .png, or into --out.
+from a file. Writes benchmarks/ratios_<device>.json and .md (the README's table) and benchmarks/bench_<device>.json, .md
+and .png, or into --out.
 """
 from __future__ import annotations
 
@@ -16,7 +17,6 @@ import argparse
 import collections
 import dataclasses
 import json
-import math
 import os
 import statistics
 import subprocess
@@ -31,7 +31,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
 import baseline  # noqa: E402
-from tables import draw, write  # noqa: E402
+from tables import draw, write, write_ratios  # noqa: E402
 
 from comod_core import speed  # noqa: E402
 from comod_core.networks.fast import good_at_bfloat16  # noqa: E402
@@ -42,8 +42,6 @@ PORTS = {"comodgan": baseline.PortCoModGAN, "stylemapgan": baseline.PortStyleMap
 SIZES = {"comodgan": 512, "stylemapgan": 256, "biggan": 256, "stylegan2": 256}
 TUNED = {"MALLOC_MMAP_THRESHOLD_": "4000000000", "MALLOC_TRIM_THRESHOLD_": "8000000000",
          "MALLOC_TOP_PAD_": "268435456"}        # glibc keeps large blocks; users do not set this
-
-QUIET = 0.05    # share of the processors that others may take
 
 
 def port_job(net, case: Case):
@@ -62,9 +60,9 @@ def port_job(net, case: Case):
 
 
 def busy() -> float:
-    """Seconds that all processors together have been at work since the machine started, NaN where it does not say."""
+    """Seconds that all processors together have been at work since the machine started, 0 where it does not say."""
     if not Path("/proc/stat").is_file():
-        return math.nan
+        return 0.0
     user, nice, system, _, _, interrupts, soft, *_ = map(int, Path("/proc/stat").read_text().split("\n")[0].split()[1:])
     return (user + nice + system + interrupts + soft) / os.sysconf("SC_CLK_TCK")
 
@@ -72,27 +70,25 @@ def busy() -> float:
 def pairs(ours, port, device: str, runs: int, clock: str) -> tuple[float, float, float]:
     """Median seconds of both in turn, and the largest share of the processors that others took meanwhile.
 
-    By the wall's clock the quietest count, of up to twice as many pairs as are wanted.
+    By the wall's clock the pairs in which it was smallest count, one more than which is made.
     """
-    limit, quiet = (runs, math.inf) if clock == "processor" else (2 * runs, QUIET)
-    if clock == "processor":
-        def seconds(work) -> float:
-            start = time.process_time()
-            work()
-            return time.process_time() - start
-    else:
-        def seconds(work) -> float:
-            return speed.timed(work, device, 1, warm=0)[0]
-    found = []
-    while sum(one[0] < quiet for one in found) < runs and len(found) < limit:
+    wall, found = clock == "wall", []
+    for _ in range(runs + 1):
         before = busy(), time.process_time(), time.perf_counter()
-        times = seconds(ours), seconds(port)
+        times = [speed.timed(work, device, 1, warm=0)[0] if wall else own_time(work) for work in (ours, port)]
         after = busy(), time.process_time(), time.perf_counter()
-        work, own, wall = (b - a for a, b in zip(before, after, strict=True))
-        others = max(0.0, (work - own) / wall / os.cpu_count()) if work == work else 0.0
-        found.append((others, *times))
-    found = sorted(found)[:runs]
-    return statistics.median(one[1] for one in found), statistics.median(one[2] for one in found), found[-1][0]
+        work, own, took = (b - a for a, b in zip(before, after, strict=True))
+        found.append((max(0.0, (work - own) / took / os.cpu_count()), *times))
+    found = sorted(found)[:runs] if wall else found
+    others, *times = zip(*found, strict=True)
+    return statistics.median(times[0]), statistics.median(times[1]), max(others)
+
+
+def own_time(work) -> float:
+    """Seconds of this process's own."""
+    start = time.process_time()
+    work()
+    return time.process_time() - start
 
 
 def against_baseline(network: str, dtypes: list[str], device: str, runs: int, clock: str = "wall") -> list[dict]:
@@ -194,6 +190,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks")
     parser.add_argument("--quick", action="store_true", help="small sizes only, to see that it works")
     parser.add_argument("--skip-memory", action="store_true")
+    parser.add_argument("--ratios-only", action="store_true", help="ratios_<device> alone")
+    parser.add_argument("--clock", choices=("wall", "processor"), help="this one alone")
     parser.add_argument("--ratios", choices=SIZES, help="print this network against the port, and write nothing")
     options = parser.parse_args()
     start = time.monotonic()
@@ -202,6 +200,7 @@ def main() -> None:
         usual = ["float32", "float16", "bfloat16"]
     dtypes = options.dtypes.split(",") if options.dtypes else usual
     clocks = ["wall", "processor"] if options.device == "cpu" and not options.quick else ["wall"]
+    clocks = [options.clock] if options.clock else clocks
     if options.ratios:
         for clock in clocks:
             for row in against_baseline(options.ratios, dtypes, options.device, options.runs, clock):
@@ -214,12 +213,18 @@ def main() -> None:
         record["took (s)"] = round(time.monotonic() - start)
         write(options.out / f"bench_{torch.device(options.device).type}", record)
 
+    def save_ratios() -> None:
+        ratios = {key: record[key] for key in ("machine", "runs", "against the port")}
+        write_ratios(options.out / f"ratios_{torch.device(options.device).type}", ratios)
+
     for network in ["comodgan"] if options.quick else SIZES:
-        for clock in clocks:
+        for clock in reversed(clocks):
             record["against the port"] += against_baseline(network, dtypes, options.device, options.runs, clock)
             for row in record["against the port"][-len(dtypes):]:
                 print(json.dumps(row), flush=True)
-            save()
+            save_ratios()
+    if options.ratios_only:
+        return
     if options.device == "cpu" and sys.platform == "linux" and not options.quick:
         record["against the port"] += with_tuned_malloc(["--dtypes", ",".join(dtypes), "--runs", str(options.runs)])
         print(json.dumps(record["against the port"][-len(dtypes) * len(clocks):]), flush=True)

@@ -17,7 +17,7 @@ from .processor import has_amx
 from .scratch import Scratch
 from .winograd import combine
 
-_STRIP_BYTES = 2 << 20
+_STRIP_BYTES = 2 << 20  # in float32; twice as many in half precision, where calls cost more than caches
 _MOST_ORDERS = 3  # of one weight: strips of a picture have two sizes
 _OPERATORS = ("_convolution_pointwise", "_reorder_convolution_weight", "_convolution_transpose_pointwise",
               "_reorder_convolution_transpose_weight", "_get_mkldnn_serialized_md")
@@ -124,7 +124,7 @@ class Direct:
 
     def rows(self, width: int, height: int) -> int:
         """How many rows of inputs make a strip of a picture of this size."""
-        return _rows(width, height, self.outputs * self.itemsize)
+        return _rows(width, height, self.outputs, self.itemsize)
 
     def strip(self, x: Tensor, out: Tensor, scratch: Scratch | None = None, *, scale: Tensor | None = None,
               demod: Tensor | None = None, noise: Tensor | None = None, slope: float | None = None,
@@ -164,7 +164,7 @@ def direct(weight: Tensor, bias: Tensor | None = None, kind: str = "plain", taps
     outputs = 4 * len(weight) if kind in ("up", "twice") else len(weight)
     seen = None
     if size is not None:
-        rows = min(size, _rows(size, size, outputs * dtype.itemsize))
+        rows = min(size, _rows(size, size, outputs, dtype.itemsize))
         seen = (rows + 1, size + 1) if kind == "down" else (rows + 2, size + 2)
     weight, resample = weight if kind == "twice" else weight.to(dtype), None
     if kind == "twice":
@@ -178,9 +178,9 @@ def direct(weight: Tensor, bias: Tensor | None = None, kind: str = "plain", taps
     return Direct(kind, ready, resample, bias if demodulated else None, outputs, dtype.itemsize)
 
 
-def _rows(width: int, height: int, pixel: int) -> int:
-    """Rows of a strip whose results, `pixel` bytes each, stay in the cache: a multiple of 4, no small rest."""
-    rows = 4 * max(1, _STRIP_BYTES // (width * 4 * pixel))
+def _rows(width: int, height: int, channels: int, itemsize: int) -> int:
+    """Rows of a strip whose results stay in the cache: a multiple of 4, no small rest."""
+    rows = 4 * max(1, _STRIP_BYTES * 4 // (width * 4 * channels * itemsize ** 2))
     count = max(1, round(height / rows))
     return -(-height // (4 * count)) * 4
 

@@ -123,7 +123,7 @@ class FastDecoder:
             double(rgb.around(*(edge // 2 for edge in found[res]), 1), larger.inside)
             rgb, source = larger, x
             x = None if last else self._plane(found[res], len(conv1.bias), f"x{i % 2}")
-            for band in bands(found[res]):
+            for band in bands(found[res], self.dtype.itemsize):
                 wider = (max(band[0] - 2, found[res][0]), min(band[1] + 2, found[res][1]), *band[2:])
                 between = self._plane(wider, len(conv0.bias), "between")
                 run(first[0], source, between, self.scratch, tuple(edge // 2 for edge in wider), 2, noise=noise[0],
