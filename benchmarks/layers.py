@@ -68,7 +68,7 @@ def up(inputs: int, outputs: int, size: int, dtype: torch.dtype) -> dict:
     count = 18 * inputs * outputs * size ** 2 / 1e9
     resample = prepacked.fir(taps, outputs, 4.0, dtype)
     row = {"layer": f"up {inputs} to {outputs} from {size}"}
-    row |= _strips(prepacked.direct(weight, None, "up", resample, dtype), x, out, scratch, count, factor=2)
+    row |= _strips(prepacked.direct(weight, None, "up", taps, dtype), x, out, scratch, count, factor=2)
     # the FIR folded in: four 3x3 kernels, one a phase of the output, and 4 times the operations
     folded = prepacked.direct(torch.randn(4 * outputs, inputs, 3, 3) / 60, None, dtype=dtype)
     strip = torch.empty(16, size, 4 * outputs, dtype=dtype)
@@ -82,7 +82,8 @@ def up(inputs: int, outputs: int, size: int, dtype: torch.dtype) -> dict:
     row["FIR folded in"] = count / seconds(fold)
     features = torch.randn(1, outputs, 2 * size + 3, 2 * size + 3).to(dtype).to(memory_format=torch.channels_last)
     row["FIR alone, ms"] = 1000 * seconds(lambda: resample(features, None))
-    packed = prepacked.convolution(weight.to(dtype).transpose(0, 1).contiguous(), None, 2, transposed=True, padding=1)
+    packed = prepacked.convolution(weight.to(dtype).transpose(0, 1).contiguous(), None, 2, transposed=True,
+                                   padding=1)
     inner = x.whole.permute(2, 0, 1)[None]
     row["transposed alone, ms"] = 1000 * seconds(lambda: packed(inner, None))
     return row
@@ -93,7 +94,7 @@ def down(inputs: int, outputs: int, size: int, dtype: torch.dtype) -> dict:
     x, scratch = plane(size, size, inputs, 2, dtype), Scratch(dtype)
     x.whole.normal_()
     out = plane(size // 2, size // 2, outputs, 1, dtype)
-    kernel = prepacked.direct(weight, None, "down", prepacked.fir(taps, inputs, 1.0, dtype), dtype)
+    kernel = prepacked.direct(weight, None, "down", taps, dtype)
     return {"layer": f"down {inputs} to {outputs} from {size}"} | _strips(
         kernel, x, out, scratch, 18 * inputs * outputs * size ** 2 / 4e9, factor=0.5, margin=2)
 

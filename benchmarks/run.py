@@ -4,9 +4,12 @@
     python benchmarks/run.py --device cuda           # the GPU table, about 1 minute
 
 Random weights: time does not depend on the values. Ratios to the baseline (benchmarks/baseline.py: the same weights,
-the same numbers) come from one process in which the two alternate; medians. The floor is the count of operations by the
+the same numbers) come from one process in which the two alternate; medians. They are told twice: by the clock with all
+threads, of the pairs during which other programs took the least of the processors (their share is in the table), and by
+the processor's own time with one thread, which other programs change less. The floor is the count of operations by the
 rate of the fastest plain convolution measured in the same run. Peak memory is that of a process of its own with weights
-from a file. Writes benchmarks/bench_<device>.json, .md and .png, or into --out.
+from a file. Writes benchmarks/ratios_<device>.json and .md (the README's table) and benchmarks/bench_<device>.json, .md
+and .png, or into --out.
 """
 from __future__ import annotations
 
@@ -28,7 +31,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
 import baseline  # noqa: E402
-from tables import draw, write  # noqa: E402
+from tables import draw, write, write_ratios  # noqa: E402
 
 from comod_core import speed  # noqa: E402
 from comod_core.networks.fast import good_at_bfloat16  # noqa: E402
@@ -56,36 +59,66 @@ def port_job(net, case: Case):
     return lambda: port.generate(*given)
 
 
-def against_baseline(network: str, dtypes: list[str], device: str, runs: int) -> list[dict]:
-    """Seconds of the baseline in float32 and of ours in each number format, alternating in this process."""
+def busy() -> float:
+    """Seconds that all processors together have been at work since the machine started, 0 where it does not say."""
+    if not Path("/proc/stat").is_file():
+        return 0.0
+    user, nice, system, _, _, interrupts, soft, *_ = map(int, Path("/proc/stat").read_text().split("\n")[0].split()[1:])
+    return (user + nice + system + interrupts + soft) / os.sysconf("SC_CLK_TCK")
+
+
+def pairs(ours, port, device: str, runs: int, clock: str) -> tuple[float, float, float]:
+    """Median seconds of both in turn, and the largest share of the processors that others took meanwhile.
+
+    By the wall's clock the pairs in which it was smallest count, one more than which is made.
+    """
+    wall, found = clock == "wall", []
+    for _ in range(runs + 1):
+        before = busy(), time.process_time(), time.perf_counter()
+        times = [speed.timed(work, device, 1, warm=0)[0] if wall else own_time(work) for work in (ours, port)]
+        after = busy(), time.process_time(), time.perf_counter()
+        work, own, took = (b - a for a, b in zip(before, after, strict=True))
+        found.append((max(0.0, (work - own) / took / os.cpu_count()), *times))
+    found = sorted(found)[:runs] if wall else found
+    others, *times = zip(*found, strict=True)
+    return statistics.median(times[0]), statistics.median(times[1]), max(others)
+
+
+def own_time(work) -> float:
+    """Seconds of this process's own."""
+    start = time.process_time()
+    work()
+    return time.process_time() - start
+
+
+def against_baseline(network: str, dtypes: list[str], device: str, runs: int, clock: str = "wall") -> list[dict]:
+    """Seconds of the baseline in float32 and of ours in each number format, alternating in this process.
+
+    clock: "wall", or "processor" for its own time with one thread.
+    """
     case = Case(network, SIZES[network], device=device)
     net = speed.random_network(network, case.size, device)
-    rows = []
+    rows, threads = [], torch.get_num_threads()
+    torch.set_num_threads(1 if clock == "processor" else threads)
     with torch.inference_mode():
         port = port_job(net, case)
         nets = {name: net if device == "cpu" or name == "float32" else speed.place(
             speed.random_network(network, case.size, device), dataclasses.replace(case, dtype=name)) for name in dtypes}
         jobs = {name: speed.job(nets[name], dataclasses.replace(case, dtype=name)) for name in dtypes}
         reference = port().float()
-
-        def set_format(name: str) -> None:
+        for name, work in jobs.items():
             if device == "cpu" and hasattr(net, "inference_dtype"):
                 net.inference_dtype = speed.DTYPES[name]
-
-        for name, work in jobs.items():
-            set_format(name)
             error = (work().float() - reference)
-            times = {"ours": [], "port": []}
-            for _ in range(runs):
-                times["ours"] += speed.timed(work, device, 1, warm=0)
-                times["port"] += speed.timed(port, device, 1, warm=0)
-            ours, theirs = (statistics.median(times[key]) for key in ("ours", "port"))
+            ours, theirs, others = pairs(work, port, device, runs, clock)
             span = float(reference.max() - reference.min())
-            malloc = "tuned" if os.environ.get("MALLOC_TRIM_THRESHOLD_") else "default"
-            rows.append({"network": network, "size": case.size, "device": device, "dtype": name, "malloc": malloc,
+            rows.append({"network": network, "size": case.size, "device": device, "dtype": name,
+                         "malloc": "tuned" if os.environ.get("MALLOC_TRIM_THRESHOLD_") else "default",
+                         "clock": clock, "threads": torch.get_num_threads(), "others' share": others,
                          "port, float32 (s)": theirs, "ours (s)": ours, "times as fast": theirs / ours,
                          "largest difference / std": float(error.abs().max() / reference.std()),
                          "PSNR (dB)": float(10 * torch.log10(span ** 2 / error.square().mean()))})
+    torch.set_num_threads(threads)
     return rows
 
 
@@ -157,6 +190,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks")
     parser.add_argument("--quick", action="store_true", help="small sizes only, to see that it works")
     parser.add_argument("--skip-memory", action="store_true")
+    parser.add_argument("--ratios-only", action="store_true", help="ratios_<device> alone")
+    parser.add_argument("--clock", choices=("wall", "processor"), help="this one alone")
     parser.add_argument("--ratios", choices=SIZES, help="print this network against the port, and write nothing")
     options = parser.parse_args()
     start = time.monotonic()
@@ -164,9 +199,12 @@ def main() -> None:
     if options.device != "cpu":
         usual = ["float32", "float16", "bfloat16"]
     dtypes = options.dtypes.split(",") if options.dtypes else usual
+    clocks = ["wall", "processor"] if options.device == "cpu" and not options.quick else ["wall"]
+    clocks = [options.clock] if options.clock else clocks
     if options.ratios:
-        for row in against_baseline(options.ratios, dtypes, options.device, options.runs):
-            print(json.dumps(row), flush=True)
+        for clock in clocks:
+            for row in against_baseline(options.ratios, dtypes, options.device, options.runs, clock):
+                print(json.dumps(row), flush=True)
         return
     record = {"machine": speed.machine(options.device), "device": options.device, "runs": options.runs,
               "against the port": [], "rows": []}
@@ -175,14 +213,21 @@ def main() -> None:
         record["took (s)"] = round(time.monotonic() - start)
         write(options.out / f"bench_{torch.device(options.device).type}", record)
 
+    def save_ratios() -> None:
+        ratios = {key: record[key] for key in ("machine", "runs", "against the port")}
+        write_ratios(options.out / f"ratios_{torch.device(options.device).type}", ratios)
+
     for network in ["comodgan"] if options.quick else SIZES:
-        record["against the port"] += against_baseline(network, dtypes, options.device, options.runs)
-        for row in record["against the port"][-len(dtypes):]:
-            print(json.dumps(row), flush=True)
-        save()
+        for clock in reversed(clocks):
+            record["against the port"] += against_baseline(network, dtypes, options.device, options.runs, clock)
+            for row in record["against the port"][-len(dtypes):]:
+                print(json.dumps(row), flush=True)
+            save_ratios()
+    if options.ratios_only:
+        return
     if options.device == "cpu" and sys.platform == "linux" and not options.quick:
         record["against the port"] += with_tuned_malloc(["--dtypes", ",".join(dtypes), "--runs", str(options.runs)])
-        print(json.dumps(record["against the port"][-len(dtypes):]), flush=True)
+        print(json.dumps(record["against the port"][-len(dtypes) * len(clocks):]), flush=True)
 
     if options.device == "cpu":
         record["convolutions alone"] = [convolutions_alone(network, options.runs)

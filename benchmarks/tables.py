@@ -25,6 +25,15 @@ def write(path: Path, record: dict) -> None:
             file.write(text + "\n")
 
 
+def write_ratios(path: Path, record: dict) -> None:
+    """path.json and path.md: the ratios alone."""
+    text = (f"{record['machine']}; {record['runs']} runs; random weights. One picture in the public ports' way "
+            f"(benchmarks/baseline.py) and in ours, in turn.\n\n{table(record['against the port'])}")
+    for suffix, content in ((".json", json.dumps(record, indent=1)), (".md", text)):
+        with atomic_write(path.with_suffix(suffix), "w") as file:
+            file.write(content + "\n")
+
+
 def draw(path: Path, record: dict) -> None:
     """How the cost grows with the picture's size, the number of variations and the hole."""
     import matplotlib

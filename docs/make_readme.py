@@ -1,18 +1,21 @@
 """Write the README's tables from what they describe: `python docs/make_readme.py`.
 
-The nodes come from their schemas, the models from the model table, the credits from the built-in models' files. The
-text between `<!-- NAME -->` and `<!-- /NAME -->` is replaced; everything else is written by hand.
+The nodes come from their schemas, the models from the model table, the credits from the built-in models' files, the
+speed from what benchmarks/run.py and onnx_speed.py wrote. The text between `<!-- NAME -->` and `<!-- /NAME -->` is
+replaced; everything else is written by hand.
 """
 from __future__ import annotations
 
 import importlib
 import importlib.util
+import json
 import re
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
+BENCHMARKS = ROOT / "benchmarks"
 BUILT_IN = sorted((ROOT / "comod_core" / "models").glob("*.safetensors"))
 PICTURES = "docs/images/nodes"
 
@@ -42,6 +45,37 @@ def credits(headers) -> str:
     return "\n".join(f"- {work}" for work in dict.fromkeys(works))
 
 
+NETWORKS = {"comodgan": "CoModGAN", "stylemapgan": "StyleMapGAN, encoder and decoder", "biggan": "IC-GAN, BigGAN",
+            "stylegan2": "IC-GAN, StyleGAN2"}
+
+
+CLOCKS = {"wall": "seconds by the clock, {threads} threads",
+          "processor": "seconds of the processor's own time, one thread, because other programs kept the machine busy"}
+BUSY = 0.1      # share of the processors that others took, from which seconds by the clock say little
+
+
+def speed_table(bench: dict, onnx: dict) -> str:
+    """One row a network and number format, as benchmarks/run.py measured them; then ONNX Runtime beside PyTorch."""
+    rows = [row for row in bench["against the port"] if row["malloc"] == "default"]
+    shares = [row["others' share"] for row in rows if row["clock"] == "wall"]
+    clock = "wall" if shares and max(shares) < BUSY else "processor"
+    rows = [row for row in rows if row["clock"] == clock]
+    lines = [f"{bench['machine']}; one picture; {CLOCKS[clock].format(**rows[0])}:", "",
+             "| network | number format | seconds | the ports, seconds | times as fast | PSNR to the ports, dB |",
+             "|---|---|---|---|---|---|"]
+    lines += [f"| {NETWORKS[row['network']]}, {row['size']} | {row['dtype']} | {row['ours (s)']:.2f} | "
+              f"{row['port, float32 (s)']:.2f} | {row['times as fast']:.1f} | {row['PSNR (dB)']:.0f} |" for row in rows]
+    lines += ["", f"ONNX files on ONNX Runtime ({onnx['machine']}), milliseconds:", "",
+              "| model, graph, samples | CoMod on PyTorch | ONNX Runtime |", "|---|---|---|"]
+    lines += [f"| {name} | {row['PyTorch (ms)']} | {row['ONNX Runtime (ms)']} |" for name, row in onnx["rows"].items()]
+    return "\n".join(lines)
+
+
+def read_speed() -> str:
+    return speed_table(*(json.loads((BENCHMARKS / name).read_text("utf-8"))
+                         for name in ("ratios_cpu.json", "onnx_speed.json")))
+
+
 def filled(text: str, blocks: dict[str, str]) -> str:
     """The README with each named block replaced. Raises KeyError for a block that the README lacks."""
     for name, block in blocks.items():
@@ -60,7 +94,8 @@ def main() -> None:
     nodes = importlib.import_module("comod_pack.nodes").NODES
     models = importlib.import_module("comod_pack.comod_core.models.table").MODELS
     read_header = importlib.import_module("comod_pack.comod_core.checkpoints.store").read_header
-    blocks = {"nodes": node_table(nodes), "models": model_table(models), "credits": credits(map(read_header, BUILT_IN))}
+    blocks = {"nodes": node_table(nodes), "models": model_table(models), "credits": credits(map(read_header, BUILT_IN)),
+              "speed": read_speed()}
     text = filled(README.read_text(encoding="utf-8"), blocks)
     README.write_text(text, encoding="utf-8")
 

@@ -42,3 +42,9 @@ def pack():
 def nodes(pack) -> dict:
     """Node id -> node class."""
     return {node.GET_SCHEMA().node_id: node for node in pack("nodes").NODES}
+
+
+@pytest.fixture(autouse=True)
+def one_number_format_in_training(monkeypatch):
+    """As on a CPU without AMX: accelerate takes one number format a process, and tests of fp32 share it."""
+    monkeypatch.setattr("comod_core.training.place.good_at_bfloat16", lambda: False)

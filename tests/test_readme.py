@@ -30,7 +30,7 @@ def tables():
 
 def test_tables_are_up_to_date(tables, nodes):
     blocks = {"nodes": tables.node_table(nodes.values()), "models": tables.model_table(MODELS),
-              "credits": tables.credits(map(read_header, tables.BUILT_IN))}
+              "credits": tables.credits(map(read_header, tables.BUILT_IN)), "speed": tables.read_speed()}
     assert tables.filled(TEXT, blocks) == TEXT, "run: python docs/make_readme.py"
 
 

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import signal
 import threading
 from collections.abc import Iterator
@@ -88,14 +89,16 @@ def _prepared(data: str, inside: Path, size: int, together) -> Path:
 
 
 def _base(file: Path | None, recipe: str | None, prepared: Path, images, paper: bool):
-    """The settings of a file, else the recipe's own."""
+    """The settings of a file, else the recipe's own in the number format that suits this machine."""
+    from ..training.place import suited_precision
     from ..training.recipes import RECIPES, config_from_json
 
     if recipe is not None and recipe not in RECIPES:
         raise CoModError(f"--recipe {recipe}: there are {', '.join(RECIPES)}.")
     if file is None:
         kind = RECIPES[recipe or "completion"]
-        return kind.for_set(kind.preset(images.shape[1], len(images), paper=paper), prepared)
+        settings = kind.preset(images.shape[1], len(images), paper=paper)
+        return kind.for_set(dataclasses.replace(settings, precision=suited_precision()), prepared)
     chosen = config_from_json(file.read_text("utf-8"))
     if recipe not in (None, chosen.recipe):
         raise CoModError(f"--recipe {recipe}: {file} holds the settings of {chosen.recipe}. Leave one of them out.")

@@ -61,8 +61,8 @@ def _filter(x: Tensor, kernel: Tensor, up: int, down: int, padding: Padding, gai
     if up == 1:
         weight = weight.flip([0, 1]).expand(channels, 1, kh, kw)
         if left == right >= 0 and top == bottom >= 0:
-            return F.conv2d(x, weight, stride=down, padding=(top, left), groups=channels)
-        return F.conv2d(F.pad(x, [left, right, top, bottom]), weight, stride=down, groups=channels)
+            return _depthwise(x, weight, down, (top, left))
+        return _depthwise(F.pad(x, [left, right, top, bottom]), weight, down, (0, 0))
     # A transposed depthwise convolution is zero insertion and "full" padding in one: (k-1) on the far sides and
     # (k-1) - (up-1) on the near ones. What differs from the padding asked for is cropped or added.
     weight = weight.expand(channels, 1, kh, kw)
@@ -75,6 +75,19 @@ def _filter(x: Tensor, kernel: Tensor, up: int, down: int, padding: Padding, gai
     else:
         x = F.pad(F.conv_transpose2d(x, weight, stride=up, groups=channels), [-c for c in crop])
     return x[:, :, ::down, ::down] if down > 1 else x
+
+
+def _depthwise(x: Tensor, weight: Tensor, stride: int, padding: tuple[int, int]) -> Tensor:
+    """One kernel a channel. Where a gradient will be asked for in bfloat16 on a CPU, strided ones are done in float32:
+    oneDNN's gradient of them takes ten times as long in bfloat16.
+    """
+    channels, half = x.shape[1], x.dtype
+    if x.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
+        half = torch.get_autocast_dtype("cpu")
+    if stride == 1 or half != torch.bfloat16 or x.device.type != "cpu" or not x.requires_grad:
+        return F.conv2d(x, weight, stride=stride, padding=padding, groups=channels)
+    with torch.autocast("cpu", enabled=False):
+        return F.conv2d(x.float(), weight.float(), stride=stride, padding=padding, groups=channels).to(half)
 
 
 def upsample2d(x: Tensor, kernel: Tensor, up: int = 2) -> Tensor:

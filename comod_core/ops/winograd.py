@@ -49,14 +49,16 @@ class Winograd:
     tile: Tensor
     untile: Tensor
 
-    def rows(self, width: int) -> int:
-        """How many rows of pixels make a strip of pictures of this width."""
+    def rows(self, width: int, height: int) -> int:
+        """How many rows of pixels make a strip of pictures of this size."""
         tiles = _STRIP_NUMBERS // max(self.kernel.shape[1:])
         return 4 * max(1, tiles // (width // 4))
 
     def strip(self, x: Tensor, out: Tensor, scratch: Scratch, *, scale: Tensor | None = None,
-              demod: Tensor | None = None, noise: Tensor | None = None, slope: float | None = None) -> None:
-        """Write demod * conv(scale * x) + noise + bias, through a leaky ReLU where `slope` is given, into `out`.
+              demod: Tensor | None = None, noise: Tensor | None = None, slope: float | None = None,
+              norm: tuple[Tensor, Tensor] | None = None) -> None:
+        """Write demod * conv(scale * x) + noise + bias, or norm[0] * (conv(x) + bias) + norm[1], into `out`, through a
+        leaky ReLU where `slope` is given.
 
         x [H+2,W+2,I]: the strip with one more pixel on each side; out [H,W,O] with H and W multiples of 4. Both may be
         parts of larger arrays whose pixels are contiguous. scale [I], demod [O] (positive), noise [H,W].
@@ -79,8 +81,9 @@ class Winograd:
         y = torch.mm(self.untile, products.view(37, -1), out=two[:16 * tiles * outputs].view(16, -1))
         if noise is not None:
             noise = noise.unflatten(1, (wide, 4)).unflatten(0, (n, 4))[..., None]
+        factor, rest = norm or (demod, noise)
         combine(y.view(4, 4, n, wide, outputs).permute(2, 0, 3, 1, 4), out.unflatten(1, (wide, 4)).unflatten(0, (n, 4)),
-                demod, noise)
+                factor, rest)
         if slope is not None:
             F.leaky_relu_(out, slope)
 

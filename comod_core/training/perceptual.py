@@ -36,11 +36,13 @@ class PerceptualDistance(nn.Module):
 
     def maps(self, images: Tensor) -> list[Tensor]:
         """images [N,3,H,W] in [-1,1] -> what the network sees, one map a tap."""
-        x, found = self.stem(images * (127.5 / 128)), []
-        for index, block in enumerate(self.blocks):
-            x = block(x)
-            if index in TAPS:
-                found.append(x)
+        found = []
+        with torch.autocast(images.device.type, enabled=images.device.type != "cpu" and torch.is_autocast_enabled()):
+            x = self.stem(images * (127.5 / 128))
+            for index, block in enumerate(self.blocks):
+                x = block(x)
+                if index in TAPS:
+                    found.append(x)
         return found
 
     def features(self, images: Tensor) -> list[Tensor]:

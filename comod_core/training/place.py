@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import CoModError
+from ..ops.processor import good_at_bfloat16
 
 MISSING = "Training needs accelerate: pip install 'comod-gan[train]'."
 
@@ -34,6 +35,11 @@ def moved(part: Any, device: torch.device) -> Any:
     """A dataclass with its tensors on a device; the same one where they are there already."""
     found = {name: value.to(device) for name, value in vars(part).items() if isinstance(value, Tensor)}
     return dataclasses.replace(part, **found)
+
+
+def suited_precision() -> str:
+    """What a new run takes by itself: "bf16" on a CPU with AMX (faster there, benchmarks/NOTES.md), else "fp32"."""
+    return "bf16" if _no_device() and good_at_bfloat16() else "fp32"
 
 
 class Place:

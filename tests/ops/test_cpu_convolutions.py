@@ -8,8 +8,9 @@ import torch.nn.functional as F
 from comod_core.networks.fast.modulated import run
 from comod_core.ops import prepacked, setup_filter, upfirdn2d
 from comod_core.ops.modulated_conv2d import modulated_conv2d_reference
+from comod_core.ops.phases import Phases
 from comod_core.ops.planes import plane
-from comod_core.ops.prepacked import direct, fir, has_prepacking
+from comod_core.ops.prepacked import direct, has_prepacking
 from comod_core.ops.scratch import Scratch, empty
 from comod_core.ops.winograd import winograd
 
@@ -68,13 +69,59 @@ def test_direct(some, dtype, limit, strip, private, monkeypatch):
     x, weight, bias = some
     plain = F.conv2d(x[None], weight, bias, padding=1)[0]
     close(result(direct(weight, bias, dtype=dtype), x, (36, 24), 12, dtype=dtype, slope=None), plain, limit)
-    up = direct(weight, bias, "up", fir(FIR, 12, 4.0, dtype), dtype)
+    up = direct(weight, bias, "up", FIR, dtype)
     style = torch.ones(1, 20)
     wanted = modulated_conv2d_reference(x[None], weight, style, False, True, FIR)[0] + bias[:, None, None]
     close(result(up, x, (72, 48), 12, dtype=dtype, factor=2, slope=None), wanted, limit)
-    down = direct(weight, bias, "down", fir(FIR, 20, 1.0, dtype), dtype)
+    down = direct(weight, bias, "down", FIR, dtype)
     wanted = F.conv2d(upfirdn2d(x[None], FIR, padding=(2, 2, 2, 2)), weight, bias, stride=2)[0]
     close(result(down, x, (18, 12), 12, margin=2, dtype=dtype, factor=0.5, slope=None), wanted, limit)
+
+
+    twice = direct(weight, bias, "twice", dtype=dtype)
+    wanted = F.conv2d(F.interpolate(x[None], scale_factor=2), weight, bias, padding=1)[0]
+    close(result(twice, x, (72, 48), 12, dtype=dtype, factor=2, slope=None), wanted, limit)
+    wanted = wanted.mul(bias[:, None, None]).add(0.5).relu()
+    norm = bias, torch.full([12], 0.5)
+    close(result(twice, x, (72, 48), 12, dtype=dtype, factor=2, slope=0.0, norm=norm), wanted, limit)
+
+
+@pytest.mark.parametrize("make", [winograd, direct])
+def test_normalisation_of_what_was_convolved(some, make):
+    x, weight, bias = some
+    wanted = F.conv2d(x[None], weight, bias, padding=1)[0].mul(bias[:, None, None]).sub(0.5).relu()
+    close(result(make(weight, bias), x, (36, 24), 12, slope=0.0, norm=(bias, torch.full([12], -0.5))), wanted)
+
+
+@pytest.mark.parametrize("dtype,limit", [(torch.float32, 2e-5), (torch.bfloat16, 0.1)])
+@pytest.mark.parametrize("private", [True, False])
+def test_up_by_plain_convolutions(some, dtype, limit, private, monkeypatch):
+    monkeypatch.setattr(prepacked, "has_prepacking", lambda: private and has_prepacking())
+    x, weight, _ = some
+    found = Phases(weight.to(dtype), prepacked.convolution)(
+        x[None].to(dtype).contiguous(memory_format=torch.channels_last), Scratch(dtype))
+    close(found.float(), F.conv_transpose2d(x[None], weight.transpose(0, 1), stride=2, padding=1), limit)
+
+
+@pytest.mark.skipif(not has_prepacking(), reason="no weights in an order of oneDNN's own")
+@pytest.mark.parametrize("transposed", [False, True])
+def test_one_weight_serves_every_size(transposed):
+    torch.manual_seed(0)
+    weight = torch.randn(96, 96, 3, 3)
+    packed = prepacked.convolution(weight, None, 2 if transposed else 1, transposed=transposed, size=(32, 32))
+    for size in ((6, 6), (34, 66), (19, 130), (66, 258), (6, 6)):
+        x = torch.randn(1, 96, *size).contiguous(memory_format=torch.channels_last)
+        wanted = F.conv_transpose2d(x, weight, stride=2) if transposed else F.conv2d(x, weight)
+        close(packed(x, None), wanted)
+        again = packed(x, None)
+        assert torch.equal(again, packed(x, None)) and len(packed.held) <= prepacked._MOST_ORDERS
+
+
+def test_strips_leave_no_small_rest():
+    kernel = direct(torch.randn(64, 64, 3, 3))
+    for width, height in ((512, 512), (512, 36), (256, 20), (64, 64), (8, 8), (1024, 1024)):
+        rows = kernel.rows(width, height)
+        assert rows % 4 == 0 and (height % rows == 0 or height % rows >= rows // 4 or height <= rows)
 
 
 def test_prepacking_is_there_or_not():

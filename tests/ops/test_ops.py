@@ -60,6 +60,20 @@ def test_upfirdn2d_is_scipys_upfirdn():
     np.testing.assert_allclose(ours.flatten(), signal.upfirdn(taps, x), rtol=1e-12)
 
 
+@pytest.mark.parametrize("autocast", [False, True])
+def test_upfirdn2d_gradients_in_bfloat16(autocast):
+    torch.manual_seed(0)
+    x, kernel = torch.randn(2, 16, 16, 16), setup_filter()
+    wanted_x, found_x = x.clone().requires_grad_(), (x if autocast else x.bfloat16()).requires_grad_()
+    wanted = upfirdn2d(wanted_x, kernel, down=2, padding=(1, 1, 1, 1))
+    with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+        found = upfirdn2d(found_x, kernel, down=2, padding=(1, 1, 1, 1))
+    assert found.dtype == torch.bfloat16
+    found.float().square().sum().backward()
+    wanted.square().sum().backward()
+    torch.testing.assert_close(found_x.grad.float(), wanted_x.grad, rtol=0.05, atol=0.02)
+
+
 @pytest.mark.parametrize("up,down,padding", [(2, 1, (2, 1, 2, 1)), (1, 2, (1, 1, 1, 1)), (2, 1, (3, 0, 1, 2))])
 def test_upfirdn2d_gradients(up, down, padding):
     x, kernel = draw(1, 2, 4, 4), setup_filter().to(DOUBLE)

@@ -20,7 +20,7 @@ from comod_core.checkpoints import import_checkpoint
 from comod_core.checkpoints.store import read_header
 from comod_core.files import sha256_of
 from comod_core.networks import CoModConfig
-from comod_core.training import losses
+from comod_core.training import losses, place
 from comod_core.training.data import Pictures
 from comod_core.training.export import export
 from comod_core.training.grids import completion_grid, save_grid
@@ -337,3 +337,11 @@ def test_completions_of_one_hole_are_pushed_apart(tmp_path):
     assert np.mean(variety[0][-5:]) > 1.5 * np.mean(variety[1][-5:])
     with pytest.raises(CoModError, match="samples_per_hole 2"):
         dataclasses.replace(CONFIG, diversity_weight=1.0)
+
+
+@pytest.mark.parametrize(("amx", "device", "wanted"), [(True, False, "bf16"), (False, False, "fp32"),
+                                                       (True, True, "fp32")])
+def test_a_new_run_takes_the_number_format_that_suits_the_machine(amx, device, wanted, monkeypatch):
+    monkeypatch.setattr(place, "good_at_bfloat16", lambda: amx)
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: device)
+    assert place.suited_precision() == wanted

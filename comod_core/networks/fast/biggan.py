@@ -10,6 +10,9 @@ from ...ops.scratch import Scratch
 from .layers import Conv1, Conv3
 from .modulated import run
 
+_WINOGRAD_UP_TO = 768  # channels: of the published widths all that are convolved at 32x32 or more
+_QUERIES = 512
+
 
 class _Norm:
     """Batch normalisation by the stored mean and variance as gain and bias [C] of one sample."""
@@ -26,10 +29,27 @@ class _Norm:
 class _Block:
     def __init__(self, block, size: int, dtype: torch.dtype):
         self.size, self.norm0, self.norm1 = size, _Norm(block.norm0), _Norm(block.norm1)
-        self.conv0 = Conv3(block.conv0.weight, block.conv0.bias, size, dtype)
-        self.conv1 = Conv3(block.conv1.weight, block.conv1.bias, size, dtype)
+        self.conv0 = Conv3(block.conv0.weight, block.conv0.bias, size // 2, dtype, "twice")
+        self.conv1 = Conv3(block.conv1.weight, block.conv1.bias, size, dtype, most=_WINOGRAD_UP_TO)
         self.skip = Conv1(block.skip.weight, block.skip.bias, dtype)
-        self.attention = block.attention
+        self.attention = None if block.attention is None else _Attention(block.attention, dtype)
+
+
+class _Attention:
+    """A `SelfAttention`: the shares in float32, a few queries at a time."""
+
+    def __init__(self, layer, dtype: torch.dtype):
+        self.theta, self.phi, self.g, self.o = (Conv1(part.weight, None, dtype) for part in
+                                                (layer.theta, layer.phi, layer.g, layer.o))
+        self.gamma, self.dtype = float(layer.gamma), dtype
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """x [H,W,C], changed in place."""
+        q = self.theta(x).flatten(0, 1).float()
+        k, v = (_quarters(part(x)).amax(dim=(1, 3)).flatten(0, 1) for part in (self.phi, self.g))
+        k = k.float().t()
+        found = torch.cat([torch.mm(torch.mm(rows, k).softmax(dim=1).to(self.dtype), v) for rows in q.split(_QUERIES)])
+        return x.add_(self.o(found.unflatten(0, x.shape[:2])), alpha=self.gamma)
 
 
 class FastBigGAN:
@@ -61,22 +81,15 @@ class FastBigGAN:
 
     def _block(self, block: _Block, x: Tensor, y: Tensor) -> Tensor:
         """x [h,w,I] -> [2h,2w,O], in shared memory."""
-        h, w, channels = x.shape
-        shape = (2 * h, 2 * w, block.conv0.channels)
-        source = self._plane((2 * h, 2 * w, channels), "input")
-        _normalise(x, block.norm0(y), _quarters(source.inside), twice=True)
+        shape = (2 * x.shape[0], 2 * x.shape[1], block.conv0.channels)
+        source = self._plane(x.shape, "input")
+        _normalise(x, block.norm0(y), source.inside)
         skip = block.skip(x)  # a 1x1 convolution commutes with repeating pixels
         middle, out = self._plane(shape, "middle"), self._plane(shape, f"output{block.size.bit_length() % 2}", 0)
-        run(block.conv0.kernel, source, middle, self.scratch, slope=None)
-        _normalise(middle.inside, block.norm1(y), middle.inside)
+        run(block.conv0.kernel, source, middle, self.scratch, factor=2, slope=0.0, norm=block.norm1(y))
         run(block.conv1.kernel, middle, out, self.scratch, slope=None)
-        found = out.whole
-        _quarters(found).add_(skip[:, None, :, None])
-        return found if block.attention is None else self._attend(block.attention, found)
-
-    def _attend(self, attention, x: Tensor) -> Tensor:
-        batch = x.permute(2, 0, 1)[None].to(attention.theta.weight.dtype)
-        return attention(batch)[0].permute(1, 2, 0).to(self.dtype).contiguous()
+        _quarters(out.whole).add_(skip[:, None, :, None])
+        return out.whole if block.attention is None else block.attention(out.whole)
 
     def _plane(self, shape, name: str, margin: int = 1) -> Plane:
         return plane(*shape, margin, self.dtype, self.scratch, name)
@@ -87,10 +100,9 @@ def _quarters(x: Tensor) -> Tensor:
     return x.unflatten(0, (-1, 2)).unflatten(2, (-1, 2))
 
 
-def _normalise(x: Tensor, norm: tuple[Tensor, Tensor], out: Tensor, twice: bool = False) -> None:
-    """relu(gain * x + bias) into `out`, twice as large by repeating pixels where asked, a few rows at a time."""
+def _normalise(x: Tensor, norm: tuple[Tensor, Tensor], out: Tensor) -> None:
+    """relu(gain * x + bias) into `out`, a few rows at a time."""
     gain, bias = (value.to(x.dtype) for value in norm)
     rows = max(1, (1 << 18) // (x.shape[1] * x.shape[2]))
     for start in range(0, len(x), rows):
-        part = F.relu_(torch.addcmul(bias, x[start:start + rows], gain))
-        out[start:start + rows].copy_(part[:, None, :, None] if twice else part)
+        F.relu_(torch.addcmul(bias, x[start:start + rows], gain, out=out[start:start + rows]))

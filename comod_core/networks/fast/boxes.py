@@ -36,10 +36,12 @@ def boxes(needed: Box, resolution: int) -> dict[int, Box]:
     return found
 
 
-def bands(box: Box) -> list[Box]:
-    """The box from top to bottom in parts so small that what lies between two convolutions stays in the cache."""
+def bands(box: Box, itemsize: int = 4) -> list[Box]:
+    """The box from top to bottom in parts so small that what lies between two convolutions stays in the cache; numbers
+    have `itemsize` bytes.
+    """
     top, bottom, left, right = box
-    rows = max(_GRID, _BAND_PIXELS // (right - left) // _GRID * _GRID)
+    rows = max(_GRID, _BAND_PIXELS * 4 // (itemsize * (right - left)) // _GRID * _GRID)
     return [(start, min(start + rows, bottom), left, right) for start in range(top, bottom, rows)]
 
 

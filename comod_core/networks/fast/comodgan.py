@@ -6,12 +6,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ...ops.planes import Plane, plane
-from ...ops.prepacked import direct
+from ...ops.prepacked import convolution, direct
 from ...ops.scratch import Scratch
 from ...ops.winograd import winograd
 from .boxes import Box, bands, box_of, boxes, double
 from .memory import hand_back
-from .modulated import GAIN, SLOPE, Modulated, ToRGB, resampler, run, suits_winograd
+from .modulated import GAIN, SLOPE, Modulated, ToRGB, run, suits_winograd
 
 
 class FastEncoder:
@@ -19,9 +19,11 @@ class FastEncoder:
 
     def __init__(self, encoder, dtype: torch.dtype, scratch: Scratch):
         self.dtype, self.scratch, self.resolutions = dtype, scratch, encoder.resolutions
-        self.from_rgb = _folded(encoder.from_rgb)
+        weight, bias = (value.to(dtype) for value in _folded(encoder.from_rgb))
+        # the bias is the weight of one more channel, which is 1 inside of the picture: the margin stays 0
+        self.from_rgb = convolution(torch.cat([weight, bias[:, None, None, None]], dim=1), None)
         self.blocks = {res: _block(getattr(encoder, f"b{res}"), res, dtype) for res in self.resolutions}
-        self.conv, self.dense = direct(*_folded(encoder.b4.conv), dtype=dtype), encoder.b4.dense
+        self.conv, self.dense = direct(*_folded(encoder.b4.conv), dtype=dtype, size=4), encoder.b4.dense
 
     def __call__(self, x: Tensor) -> tuple[Tensor, dict[int, Tensor]]:
         skips, source = {}, None
@@ -45,25 +47,17 @@ class FastEncoder:
         return F.leaky_relu_(code, SLOPE), skips
 
     def _first(self, x: Tensor, conv0, skip: Plane) -> None:
-        """FromRGB and the first convolution, strip by strip: features of FromRGB are needed nowhere else.
-
-        The bias is the weight of one more channel, which is 1 inside of the picture: one product of matrices leaves the
-        margin 0.
-        """
-        weight, bias = (value.to(self.dtype) for value in self.from_rgb)
-        weight = torch.cat([weight[:, :, 0, 0].t(), bias[None]])
-        (channels, height, width), count = x.shape, weight.shape[1]
+        """FromRGB and the first convolution, strip by strip: features of FromRGB are needed nowhere else."""
+        channels, height, width = x.shape
         pixels = plane(height, width, channels + 1, 1, self.dtype, self.scratch, "pixels")
         pixels.inside[..., :channels] = x.permute(1, 2, 0)
         pixels.inside[..., channels] = 1
-        rows = conv0.rows(width)
+        rows = conv0.rows(width, height)
         for start in range(0, height, rows):
             stop = min(start + rows, height)
             seen = pixels.around(start, stop, 0, width, 1)
-            strip = self.scratch.take("first", seen.shape[0] * seen.shape[1] * count).view(-1, count)
-            torch.mm(seen.flatten(0, 1), weight, out=strip)
-            F.leaky_relu_(strip, SLOPE)
-            conv0.strip(strip.unflatten(0, seen.shape[:2]), skip.inside[start:stop], self.scratch, slope=SLOPE)
+            strip = self.from_rgb(seen.permute(2, 0, 1)[None], SLOPE)[0].permute(1, 2, 0)
+            conv0.strip(strip, skip.inside[start:stop], self.scratch, slope=SLOPE)
 
 
 class _Layer:
@@ -73,12 +67,11 @@ class _Layer:
         weight, bias = _folded(conv)
         self.bias_size = len(weight)
         if conv.down:
-            taps = resampler(conv.fir, weight.shape[1], 1.0, dtype)
-            self.kernel = direct(weight, bias, "down", taps, dtype)
+            self.kernel = direct(weight, bias, "down", conv.fir, dtype, size=resolution)
         elif suits_winograd(weight, resolution, dtype):
             self.kernel = winograd(weight, bias)
         else:
-            self.kernel = direct(weight, bias, dtype=dtype)
+            self.kernel = direct(weight, bias, dtype=dtype, size=resolution)
 
 
 def _block(block, resolution: int, dtype: torch.dtype) -> tuple[_Layer, _Layer]:
@@ -103,8 +96,7 @@ class FastDecoder:
         self.blocks = []
         for res in self.resolutions:
             block = getattr(synthesis, f"b{res}")
-            taps = resampler(block.conv0.fir, len(block.conv0.weight), 4.0, dtype)
-            self.blocks.append((res, Modulated(block.conv0, res, dtype, taps), Modulated(block.conv1, res, dtype),
+            self.blocks.append((res, Modulated(block.conv0, res, dtype), Modulated(block.conv1, res, dtype),
                                 ToRGB(block.to_rgb)))
 
     def _clamped(self, x: Tensor) -> Tensor:
@@ -131,7 +123,7 @@ class FastDecoder:
             double(rgb.around(*(edge // 2 for edge in found[res]), 1), larger.inside)
             rgb, source = larger, x
             x = None if last else self._plane(found[res], len(conv1.bias), f"x{i % 2}")
-            for band in bands(found[res]):
+            for band in bands(found[res], self.dtype.itemsize):
                 wider = (max(band[0] - 2, found[res][0]), min(band[1] + 2, found[res][1]), *band[2:])
                 between = self._plane(wider, len(conv0.bias), "between")
                 run(first[0], source, between, self.scratch, tuple(edge // 2 for edge in wider), 2, noise=noise[0],
@@ -165,7 +157,7 @@ class FastDecoder:
                 rgb: tuple[ToRGB, Tensor, Plane]) -> None:
         """The second convolution of a block to `out`, where there is a next block, and its RGB, added in place."""
         (kernel, style), (to_rgb, weight, picture), (top, bottom, left, right) = conv, rgb, band
-        rows = kernel.rows(right - left)
+        rows = kernel.rows(right - left, bottom - top)
         for start in range(top, bottom, rows):
             stop = min(start + rows, bottom)
             seen, channels = (start, stop, left, right), weight.shape[1]

@@ -30,31 +30,32 @@ def fast_form(net: nn.Module, build: Callable[[nn.Module, torch.dtype], Any], *i
     weight = next(net.parameters())
     if not _allowed.get() or net.training or weight.device.type != "cpu" or _traced():
         return None
-    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (*inputs, *net.parameters())):
+    modules = _modules(net)
+    parameters = [tensor for module in modules for tensor in module._parameters.values() if tensor is not None]
+    buffers = [tensor for module in modules for tensor in module._buffers.values() if tensor is not None]
+    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (*inputs, *parameters)):
         return None
-    if any(module._forward_hooks or module._forward_pre_hooks for module in net.modules()):
+    if any(module._forward_hooks or module._forward_pre_hooks for module in modules):
         return None
     dtype = getattr(net, "inference_dtype", None) or weight.dtype
     if dtype not in _DTYPES or weight.dtype not in _DTYPES:
         return None
-    key = (dtype, *(_stamp(tensor) for tensor in (*net.parameters(), *net.buffers())))
+    key = (dtype, *(_stamp(tensor) for tensor in (*parameters, *buffers)))
     held = _forms.get(net)
     if held is None or held[0] != key:
         _forms.pop(net, None)  # what it holds is freed before its successor is made
         with torch.inference_mode(False), torch.no_grad():  # what is made here serves in every mode
             held = _forms[net] = (key, build(net, dtype))
-        hand_back(list(net.parameters()))
+        hand_back(parameters)
     return held[1]
 
 
-def has_amx() -> bool:
-    """Whether this processor multiplies matrices of bfloat16 in tiles (Intel AMX)."""
-    return bool(getattr(torch.cpu, "_is_amx_tile_supported", bool)())
-
-
-def good_at_bfloat16() -> bool:
-    """Whether this processor computes faster in bfloat16 than in float32, with AMX or AVX512-BF16, and not slower."""
-    return has_amx() or bool(getattr(torch.cpu, "_is_avx512_bf16_supported", bool)())
+def _modules(net: nn.Module) -> list[nn.Module]:
+    """As `net.modules()`, in a tenth of its time, which small networks would notice."""
+    found = [net]
+    for module in found:
+        found += [child for child in module._modules.values() if child is not None]
+    return found
 
 
 @contextlib.contextmanager

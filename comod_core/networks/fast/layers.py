@@ -9,23 +9,21 @@ from ...ops.planes import Plane
 from ...ops.prepacked import direct
 from ...ops.scratch import Scratch
 from ...ops.winograd import winograd
-from .modulated import resampler, suits_winograd
+from .modulated import suits_winograd
 
 
 class Conv3:
     """A 3x3 convolution: kernel (see `run`), channels, and the factor of its sizes and its margin."""
 
     def __init__(self, weight: Tensor, bias: Tensor | None, resolution: int, dtype: torch.dtype, kind: str = "plain",
-                 taps: Tensor | None = None):
+                 taps: Tensor | None = None, most: int = 384):
         self.channels, self.margin = len(weight), 2 if kind == "down" else 1
-        self.factor = {"plain": 1, "up": 2, "down": 0.5}[kind]
+        self.factor = {"plain": 1, "up": 2, "twice": 2, "down": 0.5}[kind]
         weight, bias = weight.detach().float(), None if bias is None else bias.detach().float()
-        if kind == "plain" and suits_winograd(weight, resolution, dtype):
+        if kind == "plain" and suits_winograd(weight, resolution, dtype, most, 64 if most == 384 else 32):
             self.kernel = winograd(weight, bias)
         else:
-            channels = len(weight) if kind == "up" else weight.shape[1]
-            fir = None if taps is None else resampler(taps, channels, 4.0 if kind == "up" else 1.0, dtype)
-            self.kernel = direct(weight, bias, kind, fir, dtype)
+            self.kernel = direct(weight, bias, kind, taps, dtype, size=resolution)
 
 
 class Conv1:
@@ -49,7 +47,7 @@ def folded(conv, gain: float = 1.0) -> tuple[Tensor, Tensor | None]:
 def strips(conv: Conv3, x: Plane, scratch: Scratch):
     """For each strip of x: its first and last row, and the convolution's result [rows,W,O] in shared memory."""
     height, width = x.inside.shape[:2]
-    rows = conv.kernel.rows(width)
+    rows = conv.kernel.rows(width, height)
     for start in range(0, height, rows):
         stop = min(start + rows, height)
         out = scratch.take("strip", (stop - start) * width * conv.channels).view(stop - start, width, conv.channels)

@@ -8,21 +8,22 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ...ops.planes import Plane
-from ...ops.prepacked import Direct, direct, fir
+from ...ops.prepacked import Direct, direct
 from ...ops.scratch import Scratch
 from ...ops.winograd import Winograd, winograd
 from ..layers import ModulatedConv2d
 
 SLOPE, GAIN = 0.2, math.sqrt(2.0)
 # Fewer channels: the transforms cost more than they save. More: kernels of fourfold size take too much memory.
-_WINOGRAD_CHANNELS, _WINOGRAD_SIZE = (128, 384), 64
+_WINOGRAD_CHANNELS, _WINOGRAD_SIZE = (64, 384), 64
+_PREPARING = 1 << 19  # numbers that one pass over features reads in the time that preparing a convolution takes
 
 
-def suits_winograd(weight: Tensor, resolution: int, dtype: torch.dtype) -> bool:
-    """Whether Winograd's way pays for this weight [O,I,k,k]."""
-    low, high = _WINOGRAD_CHANNELS
-    return (dtype == torch.float32 and weight.shape[-1] == 3 and resolution >= _WINOGRAD_SIZE
-            and all(low <= channels <= high for channels in weight.shape[:2]))
+def suits_winograd(weight: Tensor, resolution: int, dtype: torch.dtype, most: int = _WINOGRAD_CHANNELS[1],
+                   least_size: int = _WINOGRAD_SIZE) -> bool:
+    """Whether Winograd's way pays for this weight [O,I,k,k]; most: channels, for a network that has memory to spare."""
+    return (dtype == torch.float32 and weight.shape[-1] == 3 and resolution >= least_size
+            and all(_WINOGRAD_CHANNELS[0] <= channels <= most for channels in weight.shape[:2]))
 
 
 def run(kernel: Winograd | Direct, x: Plane, out: Plane, scratch: Scratch, box: tuple[int, int, int, int] | None = None,
@@ -34,7 +35,7 @@ def run(kernel: Winograd | Direct, x: Plane, out: Plane, scratch: Scratch, box: 
     clamp: what features are clamped to after it.
     """
     top, bottom, left, right = box or (0, x.inside.shape[0], 0, x.inside.shape[1])
-    rows = kernel.rows(right - left)
+    rows = kernel.rows(right - left, bottom - top)
     for start in range(top, bottom, rows):
         stop = min(start + rows, bottom)
         seen = (slice(int(start * factor), int(stop * factor)), slice(int(left * factor), int(right * factor)))
@@ -53,20 +54,21 @@ class Modulated:
     style(v [S]) gives s of Equation 1; `prepare(s)` the convolution and what its strips need.
     """
 
-    def __init__(self, layer: ModulatedConv2d, resolution: int, dtype: torch.dtype, resample=None):
-        self.layer, self.dtype, self.resample = layer, dtype, resample
+    def __init__(self, layer: ModulatedConv2d, resolution: int, dtype: torch.dtype):
+        self.layer, self.dtype = layer, dtype
         self.kind = "up" if layer.up else "plain"
         weight = layer.weight.detach().float()
         self.mod = layer.mod.weight.detach().float(), (layer.mod.bias.detach() * layer.mod.lr_mul + 1).float()
         self.bias = layer.bias.detach().float() * GAIN
         self.energy = weight.square().sum(dim=[2, 3]) * layer.scale ** 2
-        # one sample's style in the weight pays where the weight is small beside the features
-        self.folds = weight.numel() * 4 <= len(weight) * resolution ** 2
-        self.kernel, self.weight = None, weight
+        # one sample's style in the weight pays where weight and the work of preparing it are small beside the features
+        self.folds = weight.numel() * 4 + _PREPARING <= len(weight) * resolution ** 2
+        self.kernel, self.weight, self.taps = None, weight, layer.fir if layer.up else None
         if not layer.up and suits_winograd(weight, resolution, dtype):
             self.kernel, self.folds, self.weight = winograd(weight, self.bias), False, None
         elif not self.folds:
-            self.kernel = direct(weight, self.bias, self.kind, resample, dtype, demodulated=True)
+            size = resolution // 2 if layer.up else resolution
+            self.kernel = direct(weight, self.bias, self.kind, self.taps, dtype, demodulated=True, size=size)
             self.weight = None
 
     def style(self, v: Tensor) -> Tensor:
@@ -79,7 +81,7 @@ class Modulated:
         if not self.folds:
             return self.kernel, {"scale": s, "demod": demod}
         weight = self.weight * s[:, None, None] * demod[:, None, None, None]
-        return direct(weight, self.bias, self.kind, self.resample, self.dtype), {}
+        return direct(weight, self.bias, self.kind, self.taps, self.dtype), {}
 
     def noise(self, image: Tensor | None) -> Tensor | None:
         """A noise map [1,r,r] as it is added."""
@@ -102,8 +104,3 @@ class ToRGB:
     def __call__(self, x: Tensor, weight: Tensor) -> Tensor:
         """x [H,W,I] contiguous -> [H,W,3] in float32."""
         return F.linear(x.flatten(0, 1), weight.to(x.dtype)).float().add_(self.bias).unflatten(0, x.shape[:2])
-
-
-def resampler(taps: Tensor, channels: int, gain: float, dtype: torch.dtype, stride: int = 1):
-    """The FIR for a convolution of kind "up" (gain 4) or "down"; or on its own, keeping every `stride`-th pixel."""
-    return fir(taps.float(), channels, gain, dtype, stride)

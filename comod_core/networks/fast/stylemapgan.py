@@ -8,10 +8,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ...ops.planes import Plane, plane
+from ...ops.prepacked import fir
 from ...ops.scratch import Scratch
 from .boxes import double
 from .layers import Conv1, Conv3, folded, strips
-from .modulated import GAIN, SLOPE, resampler, run
+from .modulated import GAIN, SLOPE, run
 
 _HALF = math.sqrt(0.5)
 
@@ -66,7 +67,7 @@ class FastStyleMapGAN:
         self.from_rgb = Conv1(*folded(encoder.from_rgb, GAIN), self.dtype)
         self.down = [(_conv(block.conv0, size, self.dtype), _conv(block.conv1, size, self.dtype),
                       Conv1(block.skip.weight.detach() * block.skip.scale, None, self.dtype),
-                      resampler(block.skip.fir, block.skip.weight.shape[1], 1.0, self.dtype, 2))
+                      fir(block.skip.fir, block.skip.weight.shape[1], 1.0, self.dtype, 2))
                      for block, size in zip(encoder.blocks, levels, strict=True)]
         self.final = _conv(encoder.final, levels[-1] // 2, self.dtype)
 
