@@ -26,7 +26,7 @@ def train(
     folder: Annotated[Path, typer.Option("--out", metavar="RUN", help="Folder of the run. One that holds a snapshot "
                                          "goes on from it.")] = Path("run"),
     recipe: Annotated[str | None, typer.Option(help=f"What to train: {', '.join(RECIPE_NAMES)}. By itself that of "
-                                               "--config, else completion.")] = None,
+                                               "--config, else what fits --start, else completion.")] = None,
     size: Annotated[int, typer.Option(help="Side in pixels, a power of two, where SOURCE is not a prepared set.")] = 64,
     paper: Annotated[bool, typer.Option("--paper", help="The networks of the paper in place of small ones; for a "
                                         "GPU.")] = False,
@@ -37,8 +37,9 @@ def train(
     config: Annotated[Path | None, typer.Option(help="config.json of another run, to begin with its settings.")] = None,
     change: Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Any setting of config.json, "
                                                      "such as r1_gamma=5 or network.fmap_max=256. Repeatable.")] = None,
-    start: Annotated[Path | None, typer.Option(help="Model file whose weights a new run begins with: .safetensors, "
-                                               "official .pkl, .pth of the port.")] = None,
+    start: Annotated[Path | None, typer.Option(help="Model whose weights a new run begins with: any file that comod "
+                                               "convert reads. Without --config the network is the file's, at the size "
+                                               "of the pictures.")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the model that is written. By itself RUN's.")] = None,
     licence: Annotated[str, typer.Option(help="Licence that is written into the model.")] = "unknown",
 ) -> None:
@@ -56,13 +57,13 @@ def train(
     with library_log(console):
         prepared = _prepared(data, folder / "data", size, together)
         images, heldout = load_prepared(prepared)
-        base = _base(config, recipe, prepared, images, paper)
+        base = _base(config, recipe, prepared, images, paper, start, folder)
         chosen = _changed(base, {"total_kimg": kimg, "batch": batch, "mask_folder": masks}, change)
         if together.is_main_process:
             console.print(printable(chosen.to_json()), markup=False)
         place = Place(chosen.precision)
         beside = _beside(chosen, prepared, images, heldout, console, place)
-        if len(beside[1]) < len(beside[0]):
+        if heldout is not None and len(beside[1]) < len(beside[0]):
             text = f"{prepared / 'heldout'} has not all of {', '.join(beside[0])}: nothing is held out."
             console.print(printable(text), markup=False)
             heldout = None
@@ -87,15 +88,19 @@ def _prepared(data: str, inside: Path, size: int, together) -> Path:
     return inside
 
 
-def _base(file: Path | None, recipe: str | None, prepared: Path, images, paper: bool):
-    """The settings of a file, else the recipe's own."""
+def _base(file: Path | None, recipe: str | None, prepared: Path, images, paper: bool, start: Path | None,
+          run: Path):
+    """The settings of a file, else the recipe's own, with the network of the model that a run begins with."""
+    from ..training.beginnings import like, network_of, recipe_for
     from ..training.recipes import RECIPES, config_from_json
 
     if recipe is not None and recipe not in RECIPES:
         raise CoModError(f"--recipe {recipe}: there are {', '.join(RECIPES)}.")
     if file is None:
-        kind = RECIPES[recipe or "completion"]
-        return kind.for_set(kind.preset(images.shape[1], len(images), paper=paper), prepared)
+        found = None if start is None else network_of(start, run)
+        kind = RECIPES[recipe or (recipe_for(found, start) if found else "completion")]
+        chosen = kind.for_set(kind.preset(images.shape[1], len(images), paper=paper), prepared)
+        return like(chosen, found, start) if found else chosen
     chosen = config_from_json(file.read_text("utf-8"))
     if recipe not in (None, chosen.recipe):
         raise CoModError(f"--recipe {recipe}: {file} holds the settings of {chosen.recipe}. Leave one of them out.")
