@@ -118,8 +118,7 @@ def generate(
 
     wanted, labels = parse_seeds(seeds), [None] if label is None else parse_seeds(label, "--label")
     net = parts.generator(model, device, dtype)
-    spec = extractor or net.info.features
-    feature = parts.feature(image, stored, spec, device)
+    feature = parts.feature_for(net, image, stored, extractor, device)
     settings = {"psi": psi, "noise_mode": noise_mode}
     with progress_bar() as bar:
         task = bar.add_task("generating", total=len(wanted) * len(labels))
@@ -128,7 +127,7 @@ def generate(
             if keep is None:
                 samples = generation.generate(net, wanted, feature, one, **settings)
             else:
-                measure = parts.extractor_of(spec, device)
+                measure = parts.extractor_of(extractor or net.info.features, device)
                 samples = generation.rank(net, wanted, _required(feature), measure, keep, one, **settings)
             for sample in samples:
                 of_class = f"-class{one}" if len(labels) > 1 else ""
