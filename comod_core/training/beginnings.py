@@ -7,6 +7,7 @@ from typing import Any
 
 from ..checkpoints import import_checkpoint
 from ..errors import CoModError
+from ..loading import find_model
 from ..networks.biggan import GENERATOR_PLAN, BigGANConfig
 from ..networks.comodgan import CoModConfig
 from ..networks.registry import ARCHITECTURES as KINDS
@@ -27,7 +28,27 @@ def network_of(start: str | Path, run: str | Path) -> Any:
     run = Path(run)
     if (run / "snapshot.pt").exists() and (run / "config.json").exists():
         return config_from_json((run / "config.json").read_text("utf-8")).network
-    return import_checkpoint(start).generator.config
+    return import_checkpoint(start_file(start)).generator.config
+
+
+def start_file(name: str | Path) -> Path:
+    """The file or folder of a model, by its path or its name in the table. Raises CoModError as `find_model` does."""
+    return Path(name) if Path(name).exists() else find_model(name)[0]
+
+
+def differences(config: TrainConfig, run: str | Path) -> list[str]:
+    """What keeps a run's snapshot from being gone on with: recipe and settings of the network that are other ones.
+
+    In words, "name: before, now"; none where there is no snapshot.
+    """
+    run = Path(run)
+    if not ((run / "snapshot.pt").exists() and (run / "config.json").exists()):
+        return []
+    before = config_from_json((run / "config.json").read_text("utf-8"))
+    if before.recipe != config.recipe:
+        return [f"recipe: {before.recipe}, now {config.recipe}"]
+    old, new = ({"kind": _kind(one), **dataclasses.asdict(one)} for one in (before.network, config.network))
+    return [f"network.{name}: {old[name]}, now {new[name]}" for name in new if name in old and old[name] != new[name]]
 
 
 def recipe_for(found: Any, path: str | Path) -> str:

@@ -1,5 +1,6 @@
 """A run that begins with a model file has the file's network, at the resolution of its own pictures."""
 import dataclasses
+import json
 import re
 import shutil
 from pathlib import Path
@@ -10,6 +11,7 @@ import torch
 
 from comod_core import CoModError
 from comod_core.checkpoints import import_checkpoint
+from comod_core.checkpoints.store import read_header
 from comod_core.cli import main
 from comod_core.networks.comodgan import CoModConfig
 from comod_core.networks.stylegan2 import StyleGAN2Config, StyleGAN2Discriminator, StyleGAN2Generator
@@ -111,7 +113,22 @@ def test_the_command_needs_nothing_but_the_file(tmp_path, capsys):
     (tmp_path / "faces.pt").unlink()                      # a run that goes on has everything
     assert main([*command, "--kimg", "0.004"]) == 0
     assert main([*command, "--kimg", "0.004", "--out", str(tmp_path / "other")]) == 1
-    assert "no such file" in capsys.readouterr().err
+    assert "faces.pt" in capsys.readouterr().err
+    (tmp_path / "other.json").write_text(RECIPES["completion"].preset(16, 100).to_json())
+    for options, said in (
+            ([*command, "--set", "network.mapping_layers=1"], "network.mapping_layers: 8, now 1"),
+            ([*command[:5], "--config", str(tmp_path / "other.json")], "recipe: stylemap, now completion")):
+        assert main(options) == 1, options
+        text = capsys.readouterr().err
+        assert "holds a run with another network" in text and said in text, text
+
+
+def test_a_built_in_model_by_its_name(tmp_path, capsys):
+    np.save(tmp_path / "images.npy", np.zeros((8, 64, 64, 3), np.uint8))
+    assert main(["train", "--data", str(tmp_path), "--out", str(tmp_path / "run"), "--start", "avatars-64", "--batch",
+                 "2", "--kimg", "0.002", "--set", "perceptual_weight=0"]) == 0, capsys.readouterr().err
+    begun = json.loads(read_header(tmp_path / "run" / "model.safetensors")["begun"])
+    assert begun["file"] == "avatars-64.safetensors" and begun["name"] == "avatars-64"
 
 
 def test_changes_come_after_the_file(tmp_path, capsys):
