@@ -101,10 +101,10 @@ def torch_in_venv() -> str | None:
 def keep_torch(constraints: str, version: str | None) -> str:
     """The constraints with torch's line replaced by the version that is installed already, if one is.
 
-    Another torch for GPUs asks for a triton of its own, so that one's line goes.
+    Another torch asks for a triton and a torchvision of its own, so their lines go.
     """
     if version and f"torch=={version.split('+')[0]}\n" not in constraints:
-        constraints = re.sub(r"(?m)^triton==.*\n", "", constraints)
+        constraints = re.sub(r"(?m)^(triton|torchvision)==.*\n", "", constraints)
     return re.sub(r"(?m)^torch==.*$", f"torch=={version}", constraints) if version else constraints
 
 

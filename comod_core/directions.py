@@ -8,15 +8,20 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
 from torch import Tensor
 
 from .errors import CoModError
+from .files import atomic_write
 from .masks import as_mask
 
 MAX_FOLDS = 5
+FORMAT = "comod direction"
 
 
 @dataclass(frozen=True)
@@ -24,12 +29,13 @@ class Direction:
     """vector [C,s,s] float32: unit normal, towards the positives. gap: distance along it between the groups' means.
 
     accuracy: share of examples that were told right by planes fitted without them (cross-validation), 0.5 is chance;
-    None where a group has one example only.
+    None where a group has one example only. model: SHA-256 of the model's file that it was learned with, where known.
     """
 
     vector: Tensor
     gap: float
     accuracy: float | None = None
+    model: str = ""
 
 
 def learn(positives: Tensor, negatives: Tensor) -> Direction:
@@ -66,6 +72,30 @@ def move(style_map: Tensor, direction: Direction, strength: float, mask: Tensor 
     if mask is None:
         return style_map + step
     return style_map + step * F.adaptive_max_pool2d(as_mask(mask).to(step.device), step.shape[-2:]).to(step.dtype)
+
+
+def save_direction(path: str | Path, direction: Direction) -> None:
+    """Write a direction as safetensors; an existing file is replaced once the new one is whole."""
+    facts = {"format": FORMAT, "gap": repr(direction.gap), "accuracy": repr(direction.accuracy),
+             "model": direction.model}
+    with atomic_write(path) as file:
+        file.write(save({"vector": direction.vector.contiguous()}, facts))
+
+
+def open_direction(path: str | Path) -> Direction:
+    """The direction of a file of `save_direction`. Raises CoModError when there is none."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            facts = file.metadata() or {}
+            if facts.get("format") != FORMAT:
+                raise ValueError("it holds something else")
+            accuracy = None if facts["accuracy"] == "None" else float(facts["accuracy"])
+            found = Direction(file.get_tensor("vector"), float(facts["gap"]), accuracy, facts["model"])
+    except (OSError, SafetensorError, ValueError, KeyError) as problem:
+        raise CoModError(f"{path}: no direction ({problem}). comod edit learn makes one.") from problem
+    if found.vector.ndim != 3 or not math.isfinite(found.gap) or not found.vector.isfinite().all():
+        raise CoModError(f"{path}: no direction (its vector has shape {list(found.vector.shape)}, or is not finite).")
+    return found
 
 
 def _separate(maps: Tensor, labels: Tensor) -> tuple[Tensor, float | None]:

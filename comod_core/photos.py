@@ -32,6 +32,7 @@ from .regions import HOLE, SOFT, distance_to
 from .stylemaps import moved
 
 DONOR_MARGIN = 8     # share of the model's size, as a divisor: what a donor shows around a part
+LARGEST = 4          # side of a box of the user's own, in longer sides of the photo
 STRATEGIES = ("whole", "square", "crop", "original")
 Progress = Callable[[int, int, "Tensor | None"], None]
 
@@ -123,6 +124,9 @@ def _box(resolution: int, size: tuple[int, int], mask: Tensor | None, options: O
         box = options.box
         if box.side < 1 or box.top >= height or box.left >= width or min(box.top, box.left) + box.side <= 0:
             raise CoModError(f"box {box} lies outside of the {width}x{height} photo: give one that overlaps it.")
+        if box.side > LARGEST * max(size):
+            raise CoModError(f"box {box} is so much larger than the {width}x{height} photo that the model would hardly "
+                             f"see it: give one of at most {LARGEST * max(size)} pixels.")
         return box
     if options.strategy not in STRATEGIES:
         raise CoModError(f"strategy {options.strategy!r} is not one of {', '.join(STRATEGIES)}.")

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from whole_torchvision import import_torchvision
 
 ROOT = Path(__file__).resolve().parent.parent
 PACK = "comod_pack_under_test"
@@ -36,6 +37,12 @@ def pack():
     """`pack("nodes.layout")` is that module of the pack, with the pack's own copy of the core."""
     load_pack()
     return lambda name: importlib.import_module(f"{PACK}.{name}")
+
+
+@pytest.fixture
+def torchvision():
+    """torchvision itself, also where its compiled operators do not fit a CPU's torch."""
+    return import_torchvision()
 
 
 @pytest.fixture(scope="session")

@@ -43,7 +43,17 @@ class ImageCrop:
         return (image[:, y:y + height, x:x + width],)
 
 
-CORE_NODES = {"LoadImage": LoadImage, "PreviewImage": ShowImages, "SaveImage": ShowImages, "ImageCrop": ImageCrop}
+class PreviewAny:
+    """ComfyUI's Preview as Text: what arrives is shown, and goes nowhere."""
+
+    @classmethod
+    def run(cls, widgets: list, source: Any) -> tuple:
+        assert isinstance(source, str) and source
+        return ()
+
+
+CORE_NODES = {"LoadImage": LoadImage, "PreviewImage": ShowImages, "SaveImage": ShowImages, "ImageCrop": ImageCrop,
+              "PreviewAny": PreviewAny}
 
 
 def widget_values(schema, saved: list) -> dict[str, Any]:
@@ -91,4 +101,7 @@ def run_workflow(workflow: dict, nodes: dict) -> dict[int, torch.Tensor]:
         return nodes[node["type"]].execute(**inputs).result
 
     shown = [number for number, node in by_id.items() if CORE_NODES.get(node["type"]) is ShowImages]
+    for number, node in by_id.items():
+        if node["type"] == "PreviewAny":
+            result_of(number)
     return {number: result_of(number)[0] for number in shown}

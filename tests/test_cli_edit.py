@@ -15,7 +15,7 @@ from PIL import Image
 
 from comod_core import editing, stylemaps
 from comod_core.cli import edit as commands
-from comod_core.cli import edits, main
+from comod_core.cli import edit_parts, edits, main
 from comod_core.editing import Reference
 from comod_core.geometry import Box
 from comod_core.images import open_mask, open_picture, save_picture, to_integers
@@ -291,13 +291,13 @@ def test_another_kind_of_network_is_refused(folder, capsys):
 
 
 def test_without_a_model_the_built_in_one_is_taken(folder, monkeypatch, capsys):
-    table = [entry for entry in commands.MODELS if not (entry.architecture == "stylemapgan" and entry.built_in)]
-    monkeypatch.setattr(commands, "MODELS", table)
+    table = [entry for entry in edit_parts.MODELS if not (entry.architecture == "stylemapgan" and entry.built_in)]
+    monkeypatch.setattr(edit_parts, "MODELS", table)
     assert main(["edit", "reconstruct", "photos/a.png"]) == 1
     assert "--model" in capsys.readouterr().err
     entry = next(entry for entry in table if entry.architecture == "stylemapgan")
-    monkeypatch.setattr(commands, "MODELS", [*table, dataclasses.replace(entry, name="mine", built_in=True)])
-    assert commands.default_model() == "mine"
+    monkeypatch.setattr(edit_parts, "MODELS", [*table, dataclasses.replace(entry, name="mine", built_in=True)])
+    assert edit_parts.default_model() == "mine"
 
 
 def test_defaults_are_those_of_python():

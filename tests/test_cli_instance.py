@@ -166,8 +166,8 @@ def test_wrong_usage_is_named(photos, indexed, model, tmp_path, capsys):
     unnamed = save_instances(tmp_path / "unnamed.safetensors", Instances(np.eye(3), list("abc")))
     out = ["--out", str(tmp_path / "out"), "--device", "cpu"]
     for words, said in (
-            (["generate", str(model), *out], "give its feature"),
-            (["generate", str(model), "--keep", "2", *out], "--keep measures"),
+            (["generate", str(model), *out], "--instance IMAGE or --stored"),
+            (["generate", str(model), "--keep", "2", *out], "--instance IMAGE or --stored"),
             (["generate", str(model), "--stored", str(indexed), *out], "the instance's number"),
             (["generate", str(model), "--stored", f"{indexed}:9", *out], "from 0 to 3"),
             (["generate", str(model), "--stored", f"{indexed}:0", "--instance", "a.png", *out], "give one"),

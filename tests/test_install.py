@@ -199,7 +199,14 @@ def test_constraints_are_plain_pins_of_all_that_is_asked_for():
     pinned = {line.split("==")[0] for line in lines}
     wanted = {name_of(line) for extra in ("", "ui", "dev", "metrics") for line in description()[extra]} - {"comod-gan"}
     assert wanted <= pinned
-    assert "torchvision" not in pinned
+
+
+def test_another_torch_keeps_its_own_torchvision_and_triton():
+    install = load_install(ROOT / "install.py")
+    pins = "timm==1.0\ntorch==2.13.0\ntorchvision==0.28.0\ntriton==3.7.1\n"
+    assert install.keep_torch(pins, None) == pins
+    assert install.keep_torch(pins, "2.13.0+cpu") == pins.replace("torch==2.13.0", "torch==2.13.0+cpu")
+    assert install.keep_torch(pins, "2.14.1") == "timm==1.0\ntorch==2.14.1\n"
 
 
 def test_ci_script_is_executable_and_names_no_host():

@@ -4,7 +4,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from comod_core import photos
+from comod_core import CoModError, photos
 from comod_core.geometry import Box
 from comod_core.photos import Options, prepare
 from tests.fake_style_network import FakeStyleNetwork, box, flat, photo
@@ -21,6 +21,12 @@ def fake():
     (Options("square", box=Box(-9, 30, 20)), Box(-9, 30, 20))])
 def test_boxes(fake, options, expected):
     assert prepare(fake, photo(), box(5, 5, 15, 15), options).box == expected
+
+
+def test_a_box_that_shows_next_to_nothing_of_the_photo_is_refused(fake):
+    assert prepare(fake, photo(), None, Options(box=Box(-5, -5, 200))).box.side == 200
+    with pytest.raises(CoModError, match="at most 200 pixels"):
+        prepare(fake, photo(), None, Options(box=Box(0, 0, 201)))
 
 
 def test_a_photo_of_the_models_size_is_seen_as_it_is(fake):

@@ -29,3 +29,12 @@ def test_changes_the_picture_at_the_edit_alone(name, nodes):
     assert not changed[:, :max(rows[0] - 6, 0)].any() and not changed[:, rows[-1] + 7:].any()
     assert name != "style_blend" or (edited - reference[0])[mask > 0].abs().mean() < (
         source[0] - reference[0])[mask > 0].abs().mean()
+
+
+def test_the_direction_makes_hair_longer(nodes):
+    """Beside the neck, where the portrait has none, more than in the corner of the background."""
+    workflow = json.loads((FOLDER / "style_direction.json").read_text("utf-8"))
+    picture, = graph.run_workflow(workflow, nodes).values()
+    changed = (picture[0, ::6, ::6] - nodes["CoModExamplePicture"].execute("avatar")[0][0]).abs().mean(dim=-1)
+    assert changed[38:46, 17:23].mean() > 5 * changed[:8, :8].mean()
+    assert changed[38:46, 17:23].mean() > 0.1

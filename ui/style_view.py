@@ -23,7 +23,8 @@ from .edits import new_file
 from .sources import HOLE, HOLE_COLOUR
 from .styling import Edited, Opened, Part
 
-COLOURS = tuple("#{:02x}{:02x}{:02x}".format(*rgb) for rgb in (HOLE_COLOUR, (45, 130, 255), (30, 180, 90)))
+# the green is dark enough for Chromium to keep the track of its slider light
+COLOURS = tuple("#{:02x}{:02x}{:02x}".format(*rgb) for rgb in (HOLE_COLOUR, (45, 130, 255), (20, 145, 70)))
 MASK_SIDE = 512             # pixels of a painted mask's longer side
 OUTLINE_SIDE = 512          # masks of fewer pixels are enlarged before they are outlined, so that the line is smooth
 JPEG_SIDE = 320             # larger pictures are shown as JPEG, which is written faster

@@ -79,7 +79,8 @@ def shape(
     rows = [{"image": name, "seed": seed, "overlap": value} for (name, seed), value in found.overlaps.items()]
     facts = {"experiment": "shape", "model": net.info.name, "psi": psi, "segmenter": segmenter, "overlaps": rows,
              "mean": sum(values) / len(values)}
-    bins = [(f"{k / 10:.1f}", sum(k / 10 <= v < (k + 1) / 10 + (k == 9) for v in values), "#0b6e75") for k in range(10)]
+    shares = [sum(k / 10 <= v < (k + 1) / 10 + (k == 9) for v in values) for k in range(10)]
+    bins = [(f"{k / 10:.1f} to {(k + 1) / 10:.1f}", share, "#0b6e75") for k, share in enumerate(shares)]
     _write(folder, facts, bins, "Overlap of new object and hole", "completions", found.images)
     out().print(printable(f"Mean overlap {facts['mean']:.3f} over {len(values)} completions. Chart and pictures in "
                           f"{folder}."), markup=False)
@@ -128,6 +129,8 @@ def _write(folder: Path, facts: dict, bars: list[tuple[str, int, str]], title: s
         names, counts, hues = zip(*bars, strict=True)
         axes.bar_label(axes.bar(names, counts, color=hues, edgecolor="#9aa5b1", linewidth=0.8), fontsize=8)
         axes.set(title=title, ylabel=unit)
+        axes.tick_params(axis="x", labelsize=7.5)
+        axes.yaxis.get_major_locator().set_params(integer=True)
         with atomic_write(folder / "chart.png") as file:
             figure.savefig(file, format="png", dpi=130)
     columns = min(8, len(images))

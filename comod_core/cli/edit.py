@@ -11,15 +11,16 @@ from typing import get_type_hints
 import typer
 
 from ..errors import CoModError
-from ..models.table import MODELS
+from . import edit_parts as parts
 from . import options
+from .edit_examples import learn, sample
 from .report import out, paragraphs, printable
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the app, below `edit`."""
     group = typer.Typer(name="edit", no_args_is_help=True, help="Edit real pictures through style maps (StyleMapGAN).")
-    for command in (blend, transplant, mix, interpolate, reconstruct):
+    for command in (blend, transplant, mix, interpolate, move, reconstruct, learn, sample):
         group.command(command.__name__, no_args_is_help=True, help=paragraphs(command))(command)
     app.add_typer(group)
 
@@ -134,6 +135,17 @@ def interpolate(command: typer.Context, source: options.Source, reference: optio
 
 
 @_with(Common)
+def move(command: typer.Context, source: options.Source, direction: options.Way, strength: options.Far = 1.0,
+         mask: options.PerhapsRegion = None, format: options.Format = "png", common: Common = None) -> None:
+    """Move pictures along a direction that `comod edit learn` made of examples: everywhere, or under a mask.
+
+    Results are called NAME_move.
+    """
+    _run(command, source, "move", {"strength": strength}, common, format, None, masks=[mask] if mask else [],
+         direction=direction)
+
+
+@_with(Common)
 def reconstruct(command: typer.Context, source: options.Source, mask: options.PerhapsRegion = None,
                 format: options.Format = "png", common: Common = None) -> None:
     """Show what the model makes of a picture unedited: the limit of what its edits can look like.
@@ -145,8 +157,8 @@ def reconstruct(command: typer.Context, source: options.Source, mask: options.Pe
 
 def _run(command: typer.Context, source: Path, name: str, keywords: dict, common: Common, format: str,
          framing: Framing | None, references: Sequence[Path] = (), masks: Sequence[Path] = (),
-         film: dict | None = None) -> None:
-    model = common.model or default_model()
+         film: dict | None = None, direction: Path | None = None) -> None:
+    model = common.model or parts.default_model()
     boxes = [text and tuple(options.numbers(option, text, int, 3)) for option, text in
              (("--box", common.box), ("--reference-box", framing and framing.reference_box))]
     from .edits import EditRun, Film, Operation, framed
@@ -157,19 +169,10 @@ def _run(command: typer.Context, source: Path, name: str, keywords: dict, common
     own = None
     if framing and (framing.reference_strategy or boxes[1]):
         own = framed(framing.reference_strategy or "whole", boxes[1], refine=common.refine)
-    operation = Operation(name, keywords, framed(common.strategy, boxes[0], **fit), own, references, masks)
+    operation = Operation(name, keywords, framed(common.strategy, boxes[0], **fit), own, references, masks,
+                          direction)
     run = EditRun(source, operation, Results(common.folder, format, overwrite=common.overwrite),
                   Film(**film) if film else None)
     outcome = run.run(model, common.device, common.dtype, debug=command.find_root().params["debug"])
     out().print(printable(outcome.summary()), markup=False)
     raise typer.Exit(outcome.code)
-
-
-def default_model() -> str:
-    """The built-in StyleMapGAN's name. Raises CoModError when there is none."""
-    names = [entry.name for entry in MODELS if entry.architecture == "stylemapgan"]
-    built_in = [entry.name for entry in MODELS if entry.architecture == "stylemapgan" and entry.built_in]
-    if not built_in:
-        raise CoModError("say which StyleMapGAN to use: --model FILE, or a name that is installed "
-                         f"({', '.join(names)}; comod models says which are).")
-    return built_in[0]

@@ -11,10 +11,12 @@ from torch import Tensor
 from .. import editing
 from ..animations import check_animation, save_animation
 from ..checks import check_style_net
+from ..directions import open_direction
 from ..editing import Edit, Reference
+from ..errors import CoModError
 from ..geometry import Box
 from ..images import Picture, open_mask, open_picture, save_picture
-from ..photos import Options
+from ..photos import Options, Progress
 from .folders import MASK_ENDS, Companions, Source, pictures
 from .journal import Journal, file_mark
 from .runs import Outcome, Results, Run, Task
@@ -40,13 +42,15 @@ def framed(strategy: str, box: tuple[int, int, int] | None, **more) -> Options:
 class Operation:
     """An operation of `editing` by its name, with its keywords and where its references and masks come from.
 
-    reference_options None: references are framed as the picture. Raises CoModError for files that are not there.
+    reference_options None: references are framed as the picture. direction: file of one, for "move". Raises CoModError
+    for files that are not there.
     """
 
     def __init__(self, name: str, keywords: Mapping[str, object], options: Options, reference_options: Options | None,
-                 references: Sequence[Path], masks: Sequence[Path]):
+                 references: Sequence[Path], masks: Sequence[Path], direction: Path | None = None):
         self.name, self.options, self.reference_options = name, options, reference_options
         self.keywords = dict(keywords)
+        self.file, self.direction = direction, None if direction is None else open_direction(direction)
         self.references = [Companions("--reference", path, "reference") for path in references]
         self.masks = [Companions("--mask", path, "mask", MASK_ENDS) for path in masks]
 
@@ -58,33 +62,39 @@ class Operation:
     def settings(self, source: Source) -> dict:
         """What decides the result, as JSON holds it. Raises CoModError when a reference or mask is missing."""
         own = self.reference_options
-        return {"operation": self.name, **self.keywords, **dataclasses.asdict(self.options),
+        way = {} if self.file is None else {"direction": file_mark(self.file)}
+        return {"operation": self.name, **self.keywords, **way, **dataclasses.asdict(self.options),
                 "reference_options": own and dataclasses.asdict(own),
                 "references": [file_mark(one.of(source)) for one in self.references],
                 "masks": [file_mark(one.of(source)) for one in self.masks]}
 
-    def apply(self, net, source: Source, image: Tensor) -> Edit:
-        """The edited picture; image [1,C,H,W] in [-1,1]."""
+    def apply(self, net, source: Source, image: Tensor, progress: Progress | None = None) -> Edit:
+        """The edited picture; image [1,C,H,W] in [-1,1]. progress: see `editing`."""
         references, mask = self._references(source), self._mask(source)
         if self.name == "reconstruct":
-            return editing.reconstruct(net, image, mask=mask, options=self.options)
+            return editing.reconstruct(net, image, mask=mask, options=self.options, progress=progress)
+        if self.name == "move":
+            return editing.move(net, image, self.direction, mask=mask, options=self.options, progress=progress,
+                                **self.keywords)
         if self.name == "transplant":
-            return self._transplant(net, source, image, references)
+            return self._transplant(net, source, image, references, progress)
         operation = {"blend": editing.blend, "mix": editing.mix}[self.name]
         return operation(net, image, references[0], mask=mask, options=self.options,
-                         reference_options=self.reference_options, **self.keywords)
+                         reference_options=self.reference_options, progress=progress, **self.keywords)
 
-    def frames(self, net, source: Source, image: Tensor, count: int) -> Iterator[Tensor]:
+    def frames(self, net, source: Source, image: Tensor, count: int,
+               progress: Progress | None = None) -> Iterator[Tensor]:
         """The frames of an interpolation, each [1,C,H,W]."""
         return editing.interpolate(net, image, self._references(source)[0], count, mask=self._mask(source),
-                                   options=self.options, reference_options=self.reference_options, **self.keywords)
+                                   options=self.options, reference_options=self.reference_options, progress=progress,
+                                   **self.keywords)
 
-    def _transplant(self, net, source: Source, image: Tensor, references: list[Tensor]) -> Edit:
+    def _transplant(self, net, source: Source, image: Tensor, references: list[Tensor], progress) -> Edit:
         keywords = dict(self.keywords)
         own = self.reference_options or dataclasses.replace(self.options, box=None)
         parts = [Reference(picture, open_mask(mask.of(source)), tuple(shift), own)
                  for picture, mask, shift in zip(references, self.masks, keywords.pop("shifts"), strict=True)]
-        return editing.transplant(net, image, parts, options=self.options, **keywords)
+        return editing.transplant(net, image, parts, options=self.options, progress=progress, **keywords)
 
     def _references(self, source: Source) -> list[Tensor]:
         return [open_picture(one.of(source)).image for one in self.references]
@@ -110,6 +120,10 @@ class EditRun(Run):
 
     def check(self, net) -> None:
         check_style_net(net)
+        way = self.operation.direction
+        if way and way.model not in ("", net.info.sha256):
+            raise CoModError(f"--direction {self.operation.file}: was learned with another model. Learn it with this "
+                             "one: comod edit learn.")
 
     def settings(self, source: Source) -> dict:
         return {**self.operation.settings(source), **(dataclasses.asdict(self.film) if self.film else {})}
@@ -140,7 +154,7 @@ class EditRun(Run):
     def _write(self, task: Task, net, picture: Picture) -> Iterator[str]:
         """Write what is undone; yields the names of finished files."""
         if self.film is None:
-            edit = self.operation.apply(net, task.source, picture.image)
+            edit = self.operation.apply(net, task.source, picture.image, self.within)
             for text in edit.warnings:
                 _log.warning(text)
             save_picture(self.results.folder / task.parts[0], edit.image, picture)
@@ -149,7 +163,7 @@ class EditRun(Run):
         path, count = self.results.folder / task.parts[0], self.film.frames
         if self.results.format != "png":
             check_animation(path, tuple(picture.image.shape[-2:]), count, self.film.fps, self.film.side)
-            frames = self.operation.frames(net, task.source, picture.image, count)
+            frames = self.operation.frames(net, task.source, picture.image, count, self.within)
             save_animation(path, frames, self.film.fps, back=self.film.back, side=self.film.side)
             yield task.parts[0]
             return

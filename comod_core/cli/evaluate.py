@@ -36,6 +36,8 @@ def evaluate(
     seed: Annotated[int, _option("Decides pictures, holes and completions.", PROTOCOL, min=0)] = 0,
     features: Annotated[str, _option("lite0, inception, or a TorchScript file uint8 [N,3,H,W] to [N,D].", PROTOCOL)] =
         "lite0",
+    lpips: Annotated[bool, _option("Measure diversity by LPIPS on AlexNet as well, whose weights are to be on this "
+                                   "machine.", PROTOCOL, "--lpips")] = False,
     psi: Annotated[str, _option("Truncations, for example 1,0.7,0.4; the first is the one in the report's pictures.",
                                 PROTOCOL)] = "1",
     pairs: Annotated[int, _option("Pictures that are completed twice a hole, for diversity.", PROTOCOL,
@@ -69,7 +71,7 @@ def evaluate(
         raise CoModError(f"--engine {engine}: there are {', '.join(ENGINES)}.")
     place = best_device(device)
     with library_log():
-        completer, network = _completer(model, place, dtype, size, raw), _features(features, place)
+        completer, network = _completer(model, place, dtype, size, raw), _features(features, place, lpips)
         pictures = _pictures(data, folder)
     with progress_bar() as bar, library_log(bar.console):
         line = bar.add_task(pictures.title, total=None)
@@ -107,10 +109,13 @@ def _completer(model: str, device, dtype: str | None, size: int | None, raw: boo
     return Network(net, raw)
 
 
-def _features(spec: str, device):
+def _features(spec: str, device, lpips: bool):
     from ..metrics.loading import load_features
+    from ..metrics.lpips_distance import Lpips
 
-    return load_features(spec, device)
+    network = load_features(spec, device)
+    network.lpips = Lpips(device) if lpips else None
+    return network
 
 
 def _pictures(data: Path, out: Path):

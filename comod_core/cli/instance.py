@@ -9,19 +9,17 @@ import typer
 from ..errors import CoModError
 from . import instance_parts as parts
 from . import options
+from .instance_many import Stored, approximate, ivf, representatives
 from .instance_text import text
 from .instance_ways import interpolate
 from .report import out, paragraphs, printable, progress_bar, warn
-
-Stored = Annotated[Path, typer.Argument(metavar="INSTANCES", help="A file of comod instance index, or IC-GAN's "
-                                        "*_instance_features.npy.")]
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the app, below `instance`."""
     group = typer.Typer(name="instance", no_args_is_help=True,
                         help="Generate pictures in the look of an instance (IC-GAN, StyleGAN2).")
-    for command in (index, neighbours, generate, interpolate, text):
+    for command in (index, neighbours, generate, interpolate, text, ivf, representatives):
         group.command(command.__name__, no_args_is_help=True, help=paragraphs(command))(command)
     app.add_typer(group)
 
@@ -69,11 +67,13 @@ def neighbours(
                                                "neighbours.")] = None,
     pictures: Annotated[Path | None, typer.Option(metavar="DIR", help="For the sheet: the folder that was "
                                                   "indexed.")] = None,
+    near: Annotated[bool, typer.Option("--approximate", help="Search the inverted file that comod instance ivf made: "
+                                       "quick in very many.")] = False,
     device: options.Device = None,
 ) -> None:
     """Print the stored instances that are nearest to a picture: similarity, number and name, a line each.
 
-    By itself the extractor is the one that the file names. The search is exact, in blocks.
+    By itself the extractor is the one that the file names, and the search exact, in blocks.
     """
     if (sheet is None) != (pictures is None):
         raise CoModError("--sheet and --pictures go together: where to write, and where the neighbours' pictures are.")
@@ -83,7 +83,8 @@ def neighbours(
 
     many, picture = open_instances(stored), open_picture(source).image
     feature = parts.encoded(picture, extractor or _named(many, stored), device)
-    cosines, numbers = (found[0] for found in exact(many, feature, count))
+    found = approximate(stored, many, feature, count) if near else exact(many, feature, count)
+    cosines, numbers = (rows[0][found[1][0] >= 0] for rows in found)        # an inverted file may find fewer
     for cosine, number in zip(cosines, numbers, strict=True):
         out().print(printable(f"{cosine:.4f}  {number}  {many.names[number]}"), markup=False)
     if sheet:
@@ -118,8 +119,7 @@ def generate(
 
     wanted, labels = parse_seeds(seeds), [None] if label is None else parse_seeds(label, "--label")
     net = parts.generator(model, device, dtype)
-    spec = extractor or net.info.features
-    feature = parts.feature(image, stored, spec, device)
+    feature = parts.feature_for(net, image, stored, extractor, device)
     settings = {"psi": psi, "noise_mode": noise_mode}
     with progress_bar() as bar:
         task = bar.add_task("generating", total=len(wanted) * len(labels))
@@ -128,7 +128,7 @@ def generate(
             if keep is None:
                 samples = generation.generate(net, wanted, feature, one, **settings)
             else:
-                measure = parts.extractor_of(spec, device)
+                measure = parts.extractor_of(extractor or net.info.features, device)
                 samples = generation.rank(net, wanted, _required(feature), measure, keep, one, **settings)
             for sample in samples:
                 of_class = f"-class{one}" if len(labels) > 1 else ""

@@ -55,6 +55,15 @@ def feature(image: Path | None, stored: str | None, spec: str, device: str | Non
     return open_instances(path).feature(int(number))
 
 
+def feature_for(net, image: Path | None, stored: str | None, extractor: str | None, device: str | None):
+    """The feature [F] for a network, None for one that takes none. Raises CoModError where it is missing."""
+    found = feature(image, stored, extractor or net.info.features, device)
+    if found is None and net.feature_size:
+        raise CoModError("this network generates in the look of an instance: say which with --instance IMAGE or "
+                         "--stored INSTANCES:NUMBER.")
+    return found
+
+
 def extractor_of(spec: str, device: str | None):
     """The extractor of that name or file. Raises CoModError for none."""
     if not spec:

@@ -49,7 +49,7 @@ def text(
     paths = {seed: parts.new_file(folder / f"seed{seed}.png", overwrite) for seed in wanted}
     judge = load_clip(clip, architecture, best_device(device))
     net = parts.generator(model, device, dtype)
-    feature = parts.feature(image, stored, extractor or net.info.features, device)
+    feature = parts.feature_for(net, image, stored, extractor, device)
     with progress_bar() as bar:
         task = bar.add_task("searching", total=steps * len(wanted))
         for seed, path in paths.items():

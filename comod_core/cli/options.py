@@ -88,6 +88,9 @@ Space = Annotated[Literal["w+", "w"], _option(
     "w+: blend every layer, close to the mask. w: blend the small style map alone, softer and more global.", EDITING)]
 Strength = Annotated[float, _option("0 leaves the picture's style as it is, 1 takes all of the reference's.", EDITING,
                                     min=0, max=1)]
+Way = Annotated[Path, _option("A file of comod edit learn.", EDITING, "--direction", metavar="FILE")]
+Far = Annotated[float, _option("1 is the way from the average negative example to the average positive one; negative "
+                               "numbers lead the other way.", EDITING)]
 Part = Annotated[Literal["fine", "coarse"], _option(
     "What to take from the reference. coarse: its layout, fine: its colours and detail.", EDITING)]
 Levels = Annotated[int, _option("How many of the model's layers are the coarse ones.", EDITING, min=0)]

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import inspect
 import logging
 import sys
@@ -46,8 +47,10 @@ def err() -> Console:
 def explain(error: BaseException) -> str:
     """One error as text for a person: the pack's own texts as they are, others with the name of their type."""
     text = str(error).strip()
-    if type(error).__name__ == "CoModError":
+    if any(kind.__name__ == "CoModError" for kind in type(error).__mro__):
         return text
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"{error.filename + ': ' if error.filename else ''}the disk is full. Make room and do it again."
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import errno
+import functools
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -72,6 +73,7 @@ class Run:
 
     def __init__(self, source: Path, results: Results):
         self.source, self.results = source, results
+        self.within: Callable[..., None] = lambda *_: None      # within(done, total, ...): how far one picture is
         if results.folder.exists() and not results.folder.is_dir():
             raise CoModError(f"--out {results.folder} is a file: give a folder.")
 
@@ -92,6 +94,7 @@ class Run:
                 for task in tasks:
                     bar.update(line, description=task.source.name)
                     log.subject = task.source.path
+                    self.within = functools.partial(_step, bar, line, task.source.name)
                     with _noted(task.source, failures, debug, bar.console):
                         self.do(task, net, journal, outcome, lambda: bar.advance(line))
             except KeyboardInterrupt:
@@ -140,6 +143,10 @@ class Run:
     def do(self, task: Task, net, journal: Journal, outcome: Outcome, advance: Callable[[], None]) -> None:
         """Make the parts of one task, note each in the journal and count it."""
         raise NotImplementedError
+
+
+def _step(bar, line, name: str, done: int, total: int, *_) -> None:
+    bar.update(line, description=f"{name} {done}/{total}" if done < total else name)
 
 
 def best_device(wanted: str | None) -> torch.device:

@@ -27,7 +27,7 @@ def train(
     folder: Annotated[Path, typer.Option("--out", metavar="RUN", help="Folder of the run. One that holds a snapshot "
                                          "goes on from it.")] = Path("run"),
     recipe: Annotated[str | None, typer.Option(help=f"What to train: {', '.join(RECIPE_NAMES)}. By itself that of "
-                                               "--config, else completion.")] = None,
+                                               "--config, else what fits --start, else completion.")] = None,
     size: Annotated[int, typer.Option(help="Side in pixels, a power of two, where SOURCE is not a prepared set.")] = 64,
     paper: Annotated[bool, typer.Option("--paper", help="The networks of the paper in place of small ones; for a "
                                         "GPU.")] = False,
@@ -38,8 +38,9 @@ def train(
     config: Annotated[Path | None, typer.Option(help="config.json of another run, to begin with its settings.")] = None,
     change: Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Any setting of config.json, "
                                                      "such as r1_gamma=5 or network.fmap_max=256. Repeatable.")] = None,
-    start: Annotated[Path | None, typer.Option(help="Model file whose weights a new run begins with: .safetensors, "
-                                               "official .pkl, .pth of the port.")] = None,
+    start: Annotated[str | None, typer.Option(help="Model whose weights a new run begins with: a name of comod models, "
+                                              "or any file that comod convert reads. Without --config the network is "
+                                              "the file's, at the size of the pictures.")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the model that is written. By itself RUN's.")] = None,
     licence: Annotated[str, typer.Option(help="Licence that is written into the model.")] = "unknown",
 ) -> None:
@@ -57,13 +58,14 @@ def train(
     with library_log(console):
         prepared = _prepared(data, folder / "data", size, together)
         images, heldout = load_prepared(prepared)
-        base = _base(config, recipe, prepared, images, paper)
+        base = _base(config, recipe, prepared, images, paper, start, folder)
         chosen = _changed(base, {"total_kimg": kimg, "batch": batch, "mask_folder": masks}, change)
+        _check_same(chosen, folder)
         if together.is_main_process:
             console.print(printable(chosen.to_json()), markup=False)
         place = Place(chosen.precision)
         beside = _beside(chosen, prepared, images, heldout, console, place)
-        if len(beside[1]) < len(beside[0]):
+        if heldout is not None and len(beside[1]) < len(beside[0]):
             text = f"{prepared / 'heldout'} has not all of {', '.join(beside[0])}: nothing is held out."
             console.print(printable(text), markup=False)
             heldout = None
@@ -88,21 +90,36 @@ def _prepared(data: str, inside: Path, size: int, together) -> Path:
     return inside
 
 
-def _base(file: Path | None, recipe: str | None, prepared: Path, images, paper: bool):
-    """The settings of a file, else the recipe's own in the number format that suits this machine."""
+def _base(file: Path | None, recipe: str | None, prepared: Path, images, paper: bool, start: str | None,
+          run: Path):
+    """The settings of a file, else the recipe's own in the number format that suits this machine, with the network of
+    the model that a run begins with."""
+    from ..training.beginnings import like, network_of, recipe_for
     from ..training.place import suited_precision
     from ..training.recipes import RECIPES, config_from_json
 
     if recipe is not None and recipe not in RECIPES:
         raise CoModError(f"--recipe {recipe}: there are {', '.join(RECIPES)}.")
     if file is None:
-        kind = RECIPES[recipe or "completion"]
+        found = None if start is None else network_of(start, run)
+        kind = RECIPES[recipe or (recipe_for(found, start) if found else "completion")]
         settings = kind.preset(images.shape[1], len(images), paper=paper)
-        return kind.for_set(dataclasses.replace(settings, precision=suited_precision()), prepared)
+        chosen = kind.for_set(dataclasses.replace(settings, precision=suited_precision()), prepared)
+        return like(chosen, found, start) if found else chosen
     chosen = config_from_json(file.read_text("utf-8"))
     if recipe not in (None, chosen.recipe):
         raise CoModError(f"--recipe {recipe}: {file} holds the settings of {chosen.recipe}. Leave one of them out.")
     return chosen
+
+
+def _check_same(chosen, folder: Path) -> None:
+    """Raise CoModError when the run in the folder has another network, so that it cannot be gone on with."""
+    from ..training.beginnings import differences
+
+    if found := differences(chosen, folder):
+        some = "; ".join(found[:4]) + (f" and {len(found) - 4} more" if len(found) > 4 else "")
+        raise CoModError(f"{folder} holds a run with another network ({some}). Give another --out, or the options that "
+                         "the run was begun with.")
 
 
 def _beside(config, prepared: Path, images, heldout, console, place) -> tuple[dict, dict]:
@@ -140,17 +157,19 @@ def _changed(chosen, options: dict, changes: list[str] | None):
         raise CoModError(f"--set: {error}. The names are those of config.json.") from error
 
 
-def _run(config, images, heldout, folder: Path, start: Path | None, place, beside: tuple[dict, dict]) -> bool:
+def _run(config, images, heldout, folder: Path, start: str | None, place, beside: tuple[dict, dict]) -> bool:
     """Train with a progress bar. Returns whether the user stopped it."""
+    from ..training.beginnings import start_file
     from ..training.watch import watched
 
+    file = None if start is None or (folder / "snapshot.pt").exists() else start_file(start)
     with progress_bar() as bar:
         task = bar.add_task("training", total=int(config.total_kimg * 1000))
 
         def say(text: str) -> None:
             bar.console.print(printable(text), markup=False)
 
-        steps = watched(config, images, heldout, folder, start=start, place=place, report=say,
+        steps = watched(config, images, heldout, folder, start=file, place=place, report=say,
                         beside=beside[0], beside_heldout=beside[1])
         with contextlib.closing(steps), _asked_to_stop() as asked:
             for progress in steps:

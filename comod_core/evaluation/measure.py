@@ -20,7 +20,8 @@ def measure(completer, features: FeatureNetwork, chunk: Chunk, protocol: Protoco
 
     real [n,D] and fake [P,B,n,D]: features, float32. ratio [B,n]: share of the picture that is hole. l1_hole, l1, psnr,
     ssim [P,B,n]: against the real picture. diversity, pixel_diversity [P,B,k]: between two completions of one hole, for
-    the chunk's first k pictures; perceptual distance, and mean absolute difference of 0..255 in the hole.
+    the chunk's first k pictures; perceptual distance, and mean absolute difference of 0..255 in the hole. Where
+    features.lpips is there, lpips [P,B,k] between them, too.
     """
     second = max(0, min(len(chunk.names), protocol.pairs - chunk.first)) if completer.varies else 0
     columns = [_bin(completer, features, chunk, protocol, bin, second, progress) for bin in protocol.bins]
@@ -58,6 +59,8 @@ def _numbers(features, real: np.ndarray, fakes: Tensor, holes: np.ndarray, other
     values, maps = features.describe(fakes)
     found = {"fake": values, "l1_hole": l1(real, fake, holes), "l1": l1(real, fake), "psnr": psnr(real, fake),
              "ssim": ssim(real, fake), "diversity": np.zeros(0), "pixel_diversity": np.zeros(0)}
+    if features.lpips:
+        found["lpips"] = features.lpips(fakes[:k], others)
     if k:
         found["diversity"] = perceptual_distance([x[:k] for x in maps], features.describe(others)[1])
         found["pixel_diversity"] = l1(fake[:k], others.numpy(), holes[:k])

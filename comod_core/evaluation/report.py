@@ -12,12 +12,14 @@ from .gallery import Case, file_of, panel
 
 WHICH = ("best", "median", "worst")
 SHARES = ("P-IDS", "U-IDS", "precision", "recall", "coverage")
+PLAIN = ("LPIPS diversity", "L1 in the hole")       # names without the feature network's
 EXPLAINED = {
     "FD": "Fréchet distance of features: smaller is better, falls with more pictures",
     "KID": "kernel distance of features: smaller is better",
     "P-IDS": "completions that a linear SVM finds more real than their own picture, at most 50 %",
     "U-IDS": "pictures that a linear SVM takes for the wrong kind, at most 50 %",
     "diversity": "perceptual distance between two completions of one hole",
+    "LPIPS diversity": "the same by LPIPS on AlexNet, as it is published",
     "L1 in the hole": "mean difference of 0 to 255 to what was there"}
 
 
@@ -51,8 +53,7 @@ def shown(metric: str, value: float) -> str:
 def headline(result: dict) -> list[tuple[str, str, str]]:
     """(metric, value, what it is) of the first psi over mixed holes."""
     row = main_row(result)
-    names = {Names(result)(key): text for key, text in EXPLAINED.items() if key != "L1 in the hole"}
-    names["L1 in the hole"] = EXPLAINED["L1 in the hole"]
+    names = {key if key in PLAIN else Names(result)(key): text for key, text in EXPLAINED.items()}
     return [(name, shown(name, row["scores"][name]), text) for name, text in names.items() if name in row["scores"]]
 
 
@@ -106,6 +107,7 @@ def command(result: dict) -> str:
              "--psi", ",".join(f"{x:g}" for x in protocol["sampling"]["psi"])]
     if protocol["model"]["sha256"] is None:
         parts += ["--size", str(masks["size"])]
+    parts += ["--lpips"] if "lpips" in protocol else []
     return " ".join(parts + (["--raw"] if protocol["sampling"].get("feather") == 0 else []))
 
 

@@ -73,7 +73,8 @@ def _settings(completer, features: FeatureNetwork, protocol: Protocol) -> dict:
     """What decides every number, apart from the pictures."""
     sampling = {"psi": list(protocol.psis), "noise_mode": "const", "dropout": True,
                 **getattr(completer, "fitting", {})}
-    return {"comod": __version__, "model": completer.facts,
+    lpips = {"lpips": {"name": features.lpips.name, "sha256": features.lpips.digest}} if features.lpips else {}
+    return {"comod": __version__, "model": completer.facts, **lpips,
             "features": {"name": features.name, "sha256": features.digest, "width": features.width},
             "masks": {"sampler": "free_form", "holes": list(protocol.holes), "size": completer.size,
                       "brush_width": list(masks.scaled_brush(completer.size))},

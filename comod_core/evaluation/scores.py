@@ -13,7 +13,7 @@ from .shards import column
 
 NEIGHBOURS = 5
 PER_PICTURE = ("l1_hole", "l1", "psnr", "ssim")
-DIVERSITY = ("diversity", "pixel_diversity")
+DIVERSITY = ("diversity", "pixel_diversity")      # and "lpips", where there is one
 
 
 def rows(paths: Sequence[Path], features: FeatureNetwork, protocol: Protocol) -> list[dict]:
@@ -22,11 +22,11 @@ def rows(paths: Sequence[Path], features: FeatureNetwork, protocol: Protocol) ->
     A row: psi, holes [low, high], mixed, hole_ratio (mean), count, and `scores` (name to number).
     """
     real, ratios = column(paths, "real"), [column(paths, "ratio", b) for b in range(len(protocol.bins))]
-    found, mixed = [], []
+    found, mixed, second = [], [], DIVERSITY + (("lpips",) if features.lpips else ())
     for p, psi in enumerate(protocol.psis):
         blend = {}
         for b, bin in enumerate(protocol.bins):
-            columns = {key: column(paths, key, p, b) for key in ("fake", *PER_PICTURE, *DIVERSITY)}
+            columns = {key: column(paths, key, p, b) for key in ("fake", *PER_PICTURE, *second)}
             found.append(_row(psi, bin, False, ratios[b], scores(features, real, columns)))
             for key, values in (("ratio", ratios[b]), *columns.items()):
                 mine = np.arange(len(values)) % len(protocol.bins) == b
@@ -49,6 +49,8 @@ def scores(features: FeatureNetwork, real: np.ndarray, columns: dict[str, np.nda
         found |= {title("diversity"): columns["diversity"].mean(),
                   f"{title('diversity')} deviation": columns["diversity"].std(),
                   "pixel diversity in the hole": columns["pixel_diversity"].mean()}
+        if features.lpips:
+            found |= {"LPIPS diversity": columns["lpips"].mean(), "LPIPS diversity deviation": columns["lpips"].std()}
     found |= {"L1 in the hole": columns["l1_hole"].mean(), "L1": columns["l1"].mean(), "PSNR": columns["psnr"].mean(),
               "SSIM": columns["ssim"].mean()}
     return {key: float(value) for key, value in found.items()}

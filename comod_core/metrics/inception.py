@@ -28,6 +28,9 @@ class Inception(FeatureNetwork):
             raise CoModError("Inception features need torch-fidelity: pip install torch-fidelity. It downloads the "
                              f"network's weights once (91 MB, {RELEASE}). Without a network use --features lite0, "
                              "whose numbers are called FD-Lite0 and cannot be compared with FID.") from error
+        except (RuntimeError, OSError) as error:        # a torchvision made for another torch raises RuntimeError
+            raise CoModError(f"Inception features need a torchvision that fits torch {torch.__version__} ({error}): "
+                             "see pytorch.org for the pair to install. --features lite0 needs none.") from error
         try:
             self.net = FeatureExtractorInceptionV3("inception-v3-compat", ["2048"])
         except OSError as error:

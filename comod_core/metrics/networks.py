@@ -2,12 +2,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..errors import CoModError
+
+if TYPE_CHECKING:
+    from .lpips_distance import Lpips
 
 BATCH = 64
 
@@ -16,6 +20,7 @@ class FeatureNetwork(ABC):
     """name and digest (SHA-256 of the weights) go beside every number; a picture has `width` features.
 
     published: whether it is the Inception network of the literature, whose numbers alone may be called FID and KID.
+    lpips: what measures diversity beside it, None for nothing.
     """
 
     name: str
@@ -23,6 +28,7 @@ class FeatureNetwork(ABC):
     digest: str
     published = False
     device: torch.device | str = "cpu"
+    lpips: Lpips | None = None
 
     @abstractmethod
     def forward(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from ..files import PICTURE_SUFFIXES
 from ..images import Picture, open_picture
 
 HUB = "hf:"
+log = logging.getLogger("comod")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,11 +56,21 @@ def _of_shards(source: str) -> Iterator[Item]:
     local = sorted(str(path) for path in Path().glob(source)) if "*" in source and "://" not in source else None
     if local == [] or (local is None and "://" not in source and "{" not in source and not Path(source).is_file()):
         raise CoModError(f"{source}: no such shard.")
-    shards = webdataset.WebDataset(local or source, shardshuffle=False, handler=webdataset.reraise_exception)
-    for sample in shards:
+    problems, some = [], False
+
+    def broken(problem: Exception) -> bool:
+        problems.append(getattr(problem, "strerror", None) or str(problem.args[0] if problem.args else problem))
+        log.warning("%s: a shard cannot be read (%s); what follows in it is left out.", source, problems[-1])
+        return True
+
+    for sample in webdataset.WebDataset(local or source, shardshuffle=False, handler=broken, empty_check=False):
         for kind, content in sample.items():
             if f".{kind.rpartition('.')[2].lower()}" in PICTURE_SUFFIXES and isinstance(content, bytes):
+                some = True
                 yield Item(f"{sample['__key__']}.{kind}", lambda content=content, kind=kind: _decode(content, kind))
+    if problems and not some:
+        hint = " An address is read by the program curl: is it there, and does the address answer?"
+        raise CoModError(f"{source}: no shard could be read ({problems[0]}).{hint if '://' in source else ''}")
 
 
 def _of_hub(name: str) -> Iterator[Item]:

@@ -13,6 +13,7 @@ from comod_core.evaluation import run
 from comod_core.evaluation.completers import Filler, Network
 from comod_core.evaluation.pictures import ArrayPictures
 from comod_core.evaluation.protocol import Protocol, completion_seeds, hole
+from comod_core.evaluation.report import command, headline
 from comod_core.evaluation.run import evaluate, read_features
 from comod_core.evaluation.shards import column
 from comod_core.images import to_float, to_integers
@@ -180,3 +181,28 @@ def test_fillers_are_measured_alike(features, dataset, tmp_path):
 def test_too_few_pictures(network, features, tmp_path):
     with pytest.raises(CoModError, match="at least 2"):
         evaluate(network, features, ArrayPictures(save_array(tmp_path / "set", pictures(1))), PROTOCOL, tmp_path)
+
+
+class Gap:
+    """In place of LPIPS: the mean difference of two pictures."""
+
+    name, digest = "gap", "0" * 64
+
+    def __call__(self, a, b):
+        return (a.float() - b.float()).abs().mean(dim=(1, 2, 3)).double().numpy()
+
+
+def test_lpips_beside_the_network_s_own_diversity(evaluation, network, features, dataset, tmp_path, monkeypatch):
+    _, plain = evaluation
+    monkeypatch.setattr(features, "lpips", Gap())
+    found = evaluate(network, features, dataset, PROTOCOL, tmp_path / "out")
+    assert found["protocol"]["lpips"] == {"name": "gap", "sha256": "0" * 64} and "lpips" not in plain["protocol"]
+    for row, before in zip(found["rows"], plain["rows"], strict=True):
+        own = {key: value for key, value in row["scores"].items() if "LPIPS" not in key}
+        assert own == before["scores"] and set(row["scores"]) - set(own) == {"LPIPS diversity",
+                                                                             "LPIPS diversity deviation"}
+        ratio = row["scores"]["LPIPS diversity"] / row["scores"]["pixel diversity in the hole"]
+        assert 0 < ratio <= 1                                    # over the whole picture, so less than in the hole
+    assert found["features"] != plain["features"]                # measured anew, not read from what has none
+    assert "LPIPS diversity" in dict((name, value) for name, value, _ in headline(found))
+    assert command(found).endswith("--lpips") and "--lpips" not in command(plain)

@@ -28,8 +28,8 @@ class Small(nn.Module):
 
 
 @pytest.fixture
-def torchvision(monkeypatch):
-    """The real package where it can be imported, else the stand-in; says the class of the network."""
+def stand_in(monkeypatch):
+    """In place of torchvision: a network of few layers."""
     models = types.ModuleType("torchvision.models")
     models.resnet50 = lambda weights: Small()
     monkeypatch.setitem(sys.modules, "torchvision", types.ModuleType("torchvision"))
@@ -56,7 +56,7 @@ def test_preparation_is_a_crop_a_resize_and_imagenets_normalisation():
     torch.testing.assert_close(exact[0, :, 0, 0], torch.tensor([0.515 / 0.229, 0.544 / 0.224, 0.594 / 0.225]))
 
 
-def test_weights_of_torchvision_and_of_swav_give_the_same_features(torchvision, tmp_path):
+def test_weights_of_torchvision_and_of_swav_give_the_same_features(stand_in, tmp_path):
     weights = state()
     swav = {f"module.{key}": value for key, value in weights.items() if not key.startswith("fc.")}
     swav |= {"module.prototypes.weight": torch.ones(2), "module.projection_head.0.weight": torch.ones(2)}
@@ -76,7 +76,22 @@ def test_weights_of_torchvision_and_of_swav_give_the_same_features(torchvision, 
     torch.testing.assert_close(rows[0], expected / expected.norm())
 
 
-def test_each_picture_is_encoded_alone(torchvision, tmp_path):
+def test_the_published_network_of_torchvision_itself(torchvision, tmp_path):
+    """All layers of a ResNet-50, random weights, against torchvision's own way through it."""
+    torch.manual_seed(0)
+    net = torchvision.models.resnet50(weights=None).eval()
+    torch.save(net.state_dict(), tmp_path / "mine.pth")
+    found = ResNet50(tmp_path / "mine.pth")(torch.randint(0, 256, (1, 3, 224, 224), dtype=torch.uint8,
+                                                          generator=torch.Generator().manual_seed(1)))
+    image = prepare(torch.randint(0, 256, (1, 3, 224, 224), dtype=torch.uint8,
+                                  generator=torch.Generator().manual_seed(1)))
+    net.fc = nn.Identity()
+    with torch.no_grad():
+        torch.testing.assert_close(torch.from_numpy(found), net(image), rtol=1e-4, atol=1e-5)
+    assert found.shape == (1, 2048)
+
+
+def test_each_picture_is_encoded_alone(stand_in, tmp_path):
     torch.save(state(), tmp_path / "net.pth")
     extractor, batch = ResNet50(tmp_path / "net.pth"), torch.cat([picture(), -picture(), picture().flip(3)])
     found = encode(extractor, batch)
@@ -85,7 +100,7 @@ def test_each_picture_is_encoded_alone(torchvision, tmp_path):
     assert encode(extractor, picture()[:, :1]).shape == (1, 2048)
 
 
-def test_names_look_in_torch_hubs_cache_and_say_where_to_get_them(torchvision, tmp_path, monkeypatch):
+def test_names_look_in_torch_hubs_cache_and_say_where_to_get_them(stand_in, tmp_path, monkeypatch):
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     for weights in WEIGHTS:
         with pytest.raises(CoModError) as caught:
@@ -100,7 +115,7 @@ def test_names_look_in_torch_hubs_cache_and_say_where_to_get_them(torchvision, t
     assert load_extractor(WEIGHTS[0].place).name == "swav_800ep_pretrain"
 
 
-def test_a_checksum_in_the_name_is_checked(torchvision, tmp_path, monkeypatch):
+def test_a_checksum_in_the_name_is_checked(stand_in, tmp_path, monkeypatch):
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     (tmp_path / "checkpoints").mkdir()
     torch.save(state(), WEIGHTS[1].place)
@@ -143,13 +158,13 @@ def changed(**values):
     (changed(**{"conv1.weight": None}), "conv1.weight should be .*, is nothing"),
     (changed(**{"conv1.weight": torch.ones(3)}), r"is \[3\]"), (changed(**{"bn1.weight": 5}), "bn1.weight"),
     ([1, 2], "no ResNet-50"), ({"state_dict": 3}, "no ResNet-50"), ({}, "no ResNet-50")])
-def test_files_of_something_else(content, words, torchvision, tmp_path):
+def test_files_of_something_else(content, words, stand_in, tmp_path):
     torch.save(content, tmp_path / "net.pth")
     with pytest.raises(CoModError, match=words):
         ResNet50(tmp_path / "net.pth")
 
 
-def test_paths_that_are_wrong(torchvision, tmp_path):
+def test_paths_that_are_wrong(stand_in, tmp_path):
     (tmp_path / "net.pth").write_bytes(b"text")
     for spec, words in (("resnet", "neither a file nor"), (tmp_path / "absent.pth", "neither a file nor"),
                         (tmp_path / "net.pth", "not a torch checkpoint")):

@@ -4,11 +4,6 @@ import errno
 import itertools
 import json
 import os
-import signal
-import subprocess
-import sys
-import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -32,7 +27,6 @@ from comod_core.training.trainer import Trainer
 CONFIG = CompletionConfig(
     network=CoModConfig(resolution=16, z_dim=8, w_dim=8, mapping_layers=2, mapping_fmaps=8, fmap_base=64, fmap_max=16),
     total_kimg=0.08, batch=4, r1_gamma=1.0, r1_interval=4, structured_masks=0.5, brush_width=(1.0, 3.0), l1_weight=1.0)
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def pictures(n=24, r=16):
@@ -99,26 +93,6 @@ def test_a_run_cut_in_two_gives_the_same_losses(tmp_path):
     first = run(often, tmp_path / "cut", stop=7)       # the iterator is closed, which saves
     rest = run(often, tmp_path / "cut")
     assert len(first) == 7 and first + rest == whole
-
-
-def test_a_run_killed_by_the_system_resumes(tmp_path):
-    np.save(tmp_path / "images.npy", pictures())
-    config = dataclasses.replace(CONFIG, snapshot_minutes=0.0, total_kimg=2.0)
-    (tmp_path / "config.json").write_text(config.to_json())
-    command = [sys.executable, "-m", "comod_core", "train", "--data", str(tmp_path), "--out", str(tmp_path / "run"),
-               "--config", str(tmp_path / "config.json")]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, env=os.environ | {"OMP_NUM_THREADS": "1"})
-    snapshot, deadline = tmp_path / "run" / "snapshot.pt", time.monotonic() + 90
-    while not snapshot.exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    step = torch.load(snapshot, weights_only=True)["step"]
-    assert step >= 1
-    resumed = next(train(config, pictures(), tmp_path / "run"))
-    straight = list(itertools.islice(train(dataclasses.replace(config, snapshot_minutes=99.0), pictures(),
-                                           tmp_path / "straight"), step + 1))[-1]
-    assert resumed.step == straight.step == step + 1 and resumed.losses == straight.losses
 
 
 def test_a_run_can_start_from_a_model_file(tmp_path):

@@ -109,9 +109,24 @@ def test_shards_from_disk_and_from_a_server(tmp_path):
         prepare(url, tmp_path / "web", PrepareConfig(size=16, heldout=0))
     finally:
         server.shutdown()
+        server.server_close()
     assert np.array_equal(load_prepared(tmp_path / "web")[0], load_prepared(tmp_path / "set")[0][3:])
     with pytest.raises(CoModError, match="no such shard"):
         prepare(str(tmp_path / "none.tar"), tmp_path / "x")
+    with pytest.raises(CoModError, match=r"no shard could be read .*curl"):
+        prepare(url, tmp_path / "x")                            # the server is gone
+
+
+def test_a_shard_that_is_cut_short_is_told_and_the_others_are_read(tmp_path, caplog):
+    for number in range(3):
+        shard(tmp_path / f"shot-{number}.tar", number * 3, 3)
+    whole = (tmp_path / "shot-1.tar").read_bytes()
+    (tmp_path / "shot-1.tar").write_bytes(whole[:len(whole) // 3])
+    done = prepare(str(tmp_path / "shot-{0..3}.tar"), tmp_path / "set", PrepareConfig(size=16, heldout=0))
+    assert 6 <= done.training < 9 and caplog.text.count("what follows in it is left out") >= 2      # one is absent
+    assert "No such file" in caplog.text
+    with pytest.raises(CoModError, match="no shard could be read"):
+        prepare(str(tmp_path / "none-{0..1}.tar"), tmp_path / "x")
 
 
 def test_a_hugging_face_dataset_in_a_folder(folder, tmp_path, monkeypatch):
