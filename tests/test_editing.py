@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from fake_style_network import FakeStyleNetwork, box, flat, photo
 
 from comod_core import editing, photos, stylemaps
 from comod_core.completion import complete
@@ -18,7 +19,6 @@ from comod_core.latents import sample
 from comod_core.loading import load_model
 from comod_core.networks import CoModConfig, CoModGenerator
 from comod_core.photos import Options, prepare
-from tests.fake_style_network import FakeStyleNetwork, box, flat, photo
 
 DATA = Path(__file__).parent / "data"
 SHARP = Options(feather=0, color_match=False, seamless=False)

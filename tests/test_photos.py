@@ -3,11 +3,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+from fake_style_network import FakeStyleNetwork, box, flat, photo
 
 from comod_core import CoModError, photos
 from comod_core.geometry import Box
 from comod_core.photos import Options, prepare
-from tests.fake_style_network import FakeStyleNetwork, box, flat, photo
 
 
 @pytest.fixture

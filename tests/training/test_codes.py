@@ -4,12 +4,12 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from test_loop import CONFIG, pictures
 
 from comod_core import CoModError
 from comod_core.training.codes import PictureCodes, listen
 from comod_core.training.recipes import CompletionConfig, recipe_of
 from comod_core.training.trainer import Trainer
-from tests.training.test_loop import CONFIG, pictures
 
 GUIDED = dataclasses.replace(CONFIG, guided=2, hole_range=(0.9, 1.0), structured_masks=0.0, batch=8, noise_mode="none",
                              l1_only_kimg=10.0, learning_rate=0.01, style_mixing=0.9)
