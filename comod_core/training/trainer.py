@@ -90,8 +90,8 @@ class Trainer:
         losses = dict(zip(found, values, strict=True))
         bad = {name: value for name, value in losses.items() if not np.isfinite(value)}
         if bad:
-            raise CoModError(f"Training: loss {bad} at step {self.step}. The last snapshot is good; "
-                             "lower the learning rate or raise r1_gamma and resume from it.")
+            raise CoModError(f"Training: loss {bad} at step {self.step}. What was saved before is good: lower the "
+                             "learning rate or raise r1_gamma, and start again; it goes on from its last snapshot.")
         self._update_averages()
         self.step += 1
         if self.step % Augment.interval == 0:
@@ -200,7 +200,8 @@ class Trainer:
         found = import_checkpoint(path)
         facts = found.metadata
         self.begun = {"file": Path(path).name, "sha256": facts.get("source_sha256") or sha256_of(path)}
-        self.begun |= {name: open_fact(facts[name]) for name in ("name", "steps", "training", "begun") if name in facts}
+        self.begun |= {name: open_fact(facts[name]) for name in ("name", "steps", "training", "begun", "earlier")
+                       if name in facts}
         fresh = [f"generator.{name}" for name in take(self.generator, found.generator)]
         weights = {f"generator.{plain(name)}" for name in self.generator.state_dict()}
         weights = {name for name in weights if name.endswith("weight")}
@@ -229,8 +230,8 @@ class Trainer:
                 torch.save(state, file)
         except (OSError, RuntimeError) as error:
             why = "the disk is full" if getattr(error, "errno", None) == errno.ENOSPC else str(error)
-            raise CoModError(f"{path}: the snapshot was not written ({why}). The one before is whole; make room and "
-                             "start again to go on from it.") from error
+            raise CoModError(f"{path}: the snapshot was not written ({why}). Make room and start again; one "
+                             "that was written before is whole, and the run goes on from it.") from error
 
     def restore(self, path: str | Path) -> None:
         """Load a snapshot of `save`. Raises CoModError when the file is not one or is of another network."""
