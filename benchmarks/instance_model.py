@@ -179,7 +179,8 @@ def card(record: dict) -> str:
              f"to try everything and knows only its four styles. With held-out instances {heldout['same style']:.0%} "
              f"of the samples have the instance's style ({swapped['same style']:.0%} by chance); their colours are "
              f"{heldout['colours']:.3f} away from the instance's, those of another instance's samples "
-             f"{swapped['colours']:.3f}. To the eye, faces are blotchy and the samples of two seeds much alike.", "",
+             f"{swapped['colours']:.3f}. To the eye, expressions and clothes do not follow the instance, and the "
+             "samples of two seeds are much alike.", "",
              f"- Data: {header['origin']}; {header['credits']}.",
              f"- Licence of the weights: {header['licence']}.",
              f"- Training: on the first {record['rows']:,} pictures of the set; {int(header['steps']):,} steps of "
@@ -187,8 +188,10 @@ def card(record: dict) -> str:
              f"- File: SHA-256 `{record['sha256']}`, {record['bytes'] / 1e6:.1f} MB, {record['parameters'] / 1e6:.1f} "
              "M parameters without the discriminator. Instance features: lite0.",
              f"- Measured: {record['count']} instances of each set, one sample each, psi 1; {record['machine']}.", "",
-             *([f"The {PLAIN} has the same layers without the instance and was trained with the same settings, for "
-                f"{record['plain steps']:,} steps."] if record["plain steps"] else []),
+             *([f"The {PLAIN} has the same layers without the instance and was trained from nothing by the same "
+                f"discriminator alone, on the same pictures, for {record['plain steps']:,} steps of "
+                f"{record['plain batch']} pictures. In the end that discriminator told nearly all of its pictures; "
+                "[docs/training.md](../training.md) has its best moment."] if record["plain steps"] else []),
              f"'{SWAPPED.capitalize()}' are the same pictures, each compared with an instance drawn at random: what "
              f"conditioning adds is the difference. The {RETRIEVAL} is what one has without a generator: it is no new "
              f"picture. {FLOOR.capitalize()} are drawn at random from the training set.", ""]
@@ -236,7 +239,9 @@ def main() -> None:
     record = {"model": MODEL, "sha256": net.info.sha256, "bytes": file.stat().st_size, "rows": options.rows,
               "count": options.count,
               "parameters": sum(p.numel() for p in net.parameters()), "batch": json.loads(header["training"])["batch"],
-              "plain steps": int(read_header(options.plain)["steps"]) if options.plain else None, "styles": train.title,
+              "plain steps": int(read_header(options.plain)["steps"]) if options.plain else None,
+              "plain batch": json.loads(read_header(options.plain)["training"])["batch"] if options.plain else None,
+              "styles": train.title,
               "others": ", ".join(one.title for one in sets[1:]),
               "header": {key: header[key] for key in ("origin", "credits", "licence", "steps")
                          if key in header},
