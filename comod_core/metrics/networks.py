@@ -48,8 +48,11 @@ class FeatureNetwork(ABC):
         return features, maps or [features[:, :, None, None]]
 
     def __call__(self, images: Tensor, batch: int = BATCH) -> np.ndarray:
-        """images uint8 [N,3,H,W] -> float32 [N,width]. Raises CoModError for anything else."""
-        return self.describe(images, batch)[0]
+        """images uint8 [N,3,H,W] -> float32 [N,width], and no maps are kept. Raises CoModError for anything else."""
+        parts = _check(images).split(batch)
+        with torch.inference_mode():
+            found = [self.forward(part.to(self.device))[0].float().cpu().numpy() for part in parts]
+        return np.concatenate(found)
 
     def title(self, metric: str) -> str:
         """What a number made with this network is called: FD-Lite0, P-IDS-Lite0; FID, P-IDS with Inception."""

@@ -10,6 +10,7 @@ import torch
 from comod_core import CoModError
 from comod_core.files import sha256_of
 from comod_core.metrics.loading import load_features
+from comod_core.metrics.networks import FeatureNetwork
 
 
 class Means(torch.nn.Module):
@@ -113,3 +114,19 @@ def test_inception_that_cannot_be_had(monkeypatch):
     stand_in(monkeypatch, offline)
     with pytest.raises(CoModError, match="no route.*another machine and save it as .*weights-inception"):
         load_features("inception")
+
+
+def test_features_alone_keep_no_maps():
+    import weakref
+
+    class Counted(FeatureNetwork):
+        name, width, digest, alive = "Counted", 3, "0", []
+
+        def forward(self, images):
+            assert not any(map_() is not None for map_ in self.alive[:-1])      # the last may still be in hand
+            found = images.float() + 0
+            self.alive.append(weakref.ref(found))
+            return found.mean(dim=(2, 3)), [found]
+
+    images = torch.randint(0, 256, (9, 3, 4, 4), dtype=torch.uint8)
+    assert np.array_equal(Counted()(images, batch=2), Counted().describe(images)[0])
