@@ -1,13 +1,11 @@
 """Inception v3 as FID was published with, through torch-fidelity, which downloads its weights."""
 from __future__ import annotations
 
-import hashlib
-
 import torch
 from torch import Tensor
 
 from ..errors import CoModError
-from .networks import FeatureNetwork
+from .networks import FeatureNetwork, weights_digest
 
 WEIGHTS = "weights-inception-2015-12-05-6726825d.pth"
 RELEASE = f"https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/{WEIGHTS}"
@@ -36,17 +34,8 @@ class Inception(FeatureNetwork):
         except OSError as error:
             raise CoModError(f"The Inception weights could not be downloaded ({error}). Get {RELEASE} on another "
                              f"machine and save it as {torch.hub.get_dir()}/checkpoints/{WEIGHTS}") from error
-        self.digest, self.device = _digest(self.net), device
+        self.digest, self.device = weights_digest(self.net), device
         self.net.to(device)
 
     def forward(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
         return self.net(images)[0], []
-
-
-def _digest(net: torch.nn.Module) -> str:
-    """SHA-256 over names and values of the weights."""
-    digest = hashlib.sha256()
-    for name, value in sorted(net.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(value.cpu().numpy().tobytes())
-    return digest.hexdigest()

@@ -1,7 +1,6 @@
 """LPIPS (Zhang et al., CVPR 2018) on AlexNet, as the diversity of completions is published, by the package lpips."""
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ..errors import CoModError
+from .networks import weights_digest
 
 ALEXNET = "alexnet-owt-7be5be79.pth"        # torchvision's weights, as torch.hub keeps them
 BATCH, SMALLEST = 32, 32
@@ -38,7 +38,7 @@ class Lpips:
                              f"({problem}): pip install 'comod-gan[lpips]', and see pytorch.org for the pair of torch "
                              "and torchvision.") from problem
         self.net.eval().requires_grad_(False).to(device)
-        self.digest, self.device = _digest(self.net), device
+        self.digest, self.device = weights_digest(self.net), device
 
     def __call__(self, a: Tensor, b: Tensor) -> np.ndarray:
         """Distance of picture i of a and of b, float64 [N]. a, b: uint8 [N,3,H,W] of at least 32x32.
@@ -55,11 +55,3 @@ class Lpips:
                 values = self.net(*(x.to(self.device).float() / 127.5 - 1 for x in pair))
             found.append(values.flatten().double().cpu().numpy())
         return np.concatenate(found)
-
-
-def _digest(net: torch.nn.Module) -> str:
-    digest = hashlib.sha256()
-    for name, value in sorted(net.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(value.cpu().numpy().tobytes())
-    return digest.hexdigest()

@@ -1,6 +1,7 @@
 """The one interface of networks that turn pictures into features."""
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
@@ -59,6 +60,15 @@ class FeatureNetwork(ABC):
         if self.published:
             return {"FD": "FID"}.get(metric, metric)
         return f"{metric}-{self.name}"
+
+
+def weights_digest(net: torch.nn.Module) -> str:
+    """SHA-256 over names and values of the weights."""
+    digest = hashlib.sha256()
+    for name, value in sorted(net.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(value.cpu().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _check(images: Tensor) -> Tensor:

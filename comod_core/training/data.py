@@ -26,7 +26,7 @@ class Pictures:
                 raise CoModError(f"Training pictures: {name}.npy has {len(array)} rows for {len(images)} pictures. "
                                  "Make both anew together.")
         self.images, self.seed, self.mirror, self.beside = images, seed, mirror, dict(beside or {})
-        self._epoch, self._order = -1, None
+        self._shuffled: tuple[int, np.ndarray | None] = -1, None
 
     def rows(self, step: int, size: int, rows: Sequence[int]) -> Tensor:
         """Pictures [len(rows),C,S,S] in [-1,1]: these rows of the batch of `size` of this step."""
@@ -47,6 +47,8 @@ class Pictures:
 
     def _row(self, index: int) -> int:
         epoch, position = divmod(index, len(self.images))
-        if epoch != self._epoch:
-            self._epoch, self._order = epoch, np.random.default_rng((self.seed, 0, epoch)).permutation(len(self.images))
-        return int(self._order[position])
+        shuffled = self._shuffled           # one value, for two threads may draw at a time
+        if epoch != shuffled[0]:
+            shuffled = epoch, np.random.default_rng((self.seed, 0, epoch)).permutation(len(self.images))
+            self._shuffled = shuffled
+        return int(shuffled[1][position])
