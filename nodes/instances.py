@@ -18,7 +18,7 @@ from .sockets import Instance, InstanceFeatures, Model, seeds_from
 CATEGORY = "CoMod/instance"
 FOLDER = "instances"
 SUFFIXES = (".safetensors", ".npy")
-EXTRACTORS = ["lite0", *(weights.name for weights in extractors.WEIGHTS)]
+EXTRACTORS = [*extractors.BUILT_IN, *(weights.name for weights in extractors.WEIGHTS)]
 AUTOMATIC, NO_FILE = "automatic", "none"
 MAX_DRAWS = 4096
 
@@ -66,7 +66,8 @@ class InstanceEncode(io.ComfyNode):
                 io.Image.Input("image", tooltip="The picture, of any size; its middle square is looked at. A batch "
                                                 "gives one feature a picture."),
                 io.Combo.Input("extractor", options=EXTRACTORS, default=EXTRACTORS[0],
-                               tooltip="lite0: for models trained with CoMod. swav: IC-GAN's models without classes. "
+                               tooltip="lite0-colours: for the built-in model and others trained with CoMod. lite0: "
+                                       "the same without colours. swav: IC-GAN's models without classes. "
                                        "supervised: IC-GAN's models with classes. The last two need torchvision and a "
                                        "file of weights; without it the node says where to get it."),
             ],

@@ -33,8 +33,8 @@ def photos(tmp_path):
 @pytest.fixture
 def model(tmp_path):
     torch.manual_seed(0)
-    net = StyleGAN2Generator(StyleGAN2Config(16, (12, 10, 8), 8, 12, feature_size=1280, mapping_layers=2)).eval()
-    return save_networks(tmp_path / "net.safetensors", {"generator": net}, {"features": "lite0"})
+    net = StyleGAN2Generator(StyleGAN2Config(16, (12, 10, 8), 8, 12, feature_size=1472, mapping_layers=2)).eval()
+    return save_networks(tmp_path / "net.safetensors", {"generator": net}, {"features": "lite0-colours"})
 
 
 @pytest.fixture
@@ -46,8 +46,9 @@ def indexed(photos, tmp_path, capsys):
 
 def test_index_and_neighbours_with_a_sheet(photos, indexed, tmp_path, capsys):
     found = open_instances(indexed)
-    assert list(found.names) == ["a", "b", "below/d", "c"] and found.extractor == "lite0" and len(found.digest) == 64
-    extractor = load_extractor("lite0")
+    assert list(found.names) == ["a", "b", "below/d", "c"] and len(found.digest) == 64
+    assert found.extractor == "lite0-colours"
+    extractor = load_extractor("lite0-colours")
     for i, name in enumerate(("a.png", "b.png", "below/d.png", "c.png")):
         torch.testing.assert_close(found.feature(i), encode(extractor, open_picture(photos / name).image)[0])
     sheet = tmp_path / "sheet.png"
@@ -88,7 +89,7 @@ def test_generate_from_a_photo_and_from_a_stored_instance(photos, indexed, model
 
 
 def test_keep_ranks(indexed, model, tmp_path, capsys):
-    feature, extractor = open_instances(indexed).feature(0), load_extractor("lite0")
+    feature, extractor = open_instances(indexed).feature(0), load_extractor("lite0-colours")
     assert main(["instance", "generate", str(model), "--stored", f"{indexed}:0", "--seeds", "1-5", "--keep", "2",
                  "--out", str(tmp_path / "out"), "--device", "cpu"]) == 0
     best = generation.rank(load_model(model), range(1, 6), feature, extractor, 2)

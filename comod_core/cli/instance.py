@@ -28,7 +28,7 @@ def index(
     source: options.Source,
     target: Annotated[Path, typer.Argument(metavar="INSTANCES.safetensors", help="The file to write; its index goes "
                                            "beside it, with .json.")],
-    extractor: parts.Extractor = "lite0",
+    extractor: parts.Extractor = "lite0-colours",
     dtype: Annotated[Literal["float32", "float16"], typer.Option(help="float16 takes half the space.")] = "float32",
     device: options.Device = None,
     overwrite: options.Overwrite = False,

@@ -9,8 +9,8 @@ import typer
 from ..errors import CoModError
 
 Extractor = Annotated[str | None, typer.Option(
-    "--extractor", metavar="NAME|FILE", help="lite0, swav, supervised, or a ResNet-50's weights. It has to be the one "
-    "that the model was trained with.")]
+    "--extractor", metavar="NAME|FILE", help="lite0-colours, lite0, swav, supervised, or a ResNet-50's weights. It has "
+    "to be the one that the model was trained with.")]
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="A BigGAN or StyleGAN2: file, folder or name.")]
 Image = Annotated[Path | None, typer.Option("--instance", metavar="IMAGE", help="The picture to generate in the look "
                                             "of.")]

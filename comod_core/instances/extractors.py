@@ -1,10 +1,11 @@
-"""The feature of a photo: the trunk of a ResNet-50 (torchvision), as IC-GAN's networks want it, or Lite0.
+"""The feature of a photo: the trunk of a ResNet-50 (torchvision), as IC-GAN's networks want it, or Lite0's.
 
 Weights are never downloaded here: they come from a file, or from torch hub's cache where other programs may have put
 them, and a message says where to get them.
 """
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from ..metrics.networks import FeatureNetwork
 from .generation import as_bytes, unit
 
 SIDE = 224
+CELLS, COLOURS = 8, 0.2     # of Lite0Colours
+BUILT_IN = ("lite0-colours", "lite0")
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's pixels, in [0,1]
 
 
@@ -70,8 +73,29 @@ class ResNet50(FeatureNetwork):
         return self.net(prepare(images)), []
 
 
+class Lite0Colours(FeatureNetwork):
+    """Lite0's feature and the picture's colours: 1280 values of length 1, then the mean colours of CELLS x CELLS cells.
+
+    Lite0 tells what is to be seen and hardly its colours. These are RGB in [-0.5,0.5] times COLOURS, which gives both
+    the same variance over the avatars. Raises CoModError when Lite0's packages are missing.
+    """
+
+    name, width = "Lite0-colours", 1280 + 3 * CELLS ** 2
+
+    def __init__(self, device: torch.device | str = "cpu"):
+        from ..metrics.lite0 import Lite0
+
+        self.lite0, self.device = Lite0(device), device
+        self.digest = hashlib.sha256(f"{self.lite0.digest} colours {CELLS} {COLOURS}".encode()).hexdigest()
+
+    def forward(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
+        seen, maps = self.lite0.forward(images)
+        colours = F.adaptive_avg_pool2d(images.float() / 255, CELLS) - 0.5
+        return torch.cat([F.normalize(seen, dim=1), COLOURS * colours.permute(0, 2, 3, 1).flatten(1)], dim=1), maps
+
+
 def load_extractor(spec: str | os.PathLike, device: torch.device | str = "cpu") -> FeatureNetwork:
-    """The extractor "lite0", "swav" or "supervised" (from torch hub's cache), or the ResNet-50 of a file.
+    """The extractor "lite0-colours" or "lite0", "swav" or "supervised" (from torch hub's cache), or a file's ResNet-50.
 
     Raises CoModError that says where to get what is missing.
     """
@@ -79,10 +103,12 @@ def load_extractor(spec: str | os.PathLike, device: torch.device | str = "cpu") 
         from ..metrics.lite0 import Lite0
 
         return Lite0(device)
+    if str(spec).lower() == "lite0-colours":
+        return Lite0Colours(device)
     known = next((weights for weights in WEIGHTS if weights.name == str(spec).lower()), None)
     if known is None:
         if not Path(spec).is_file():
-            names = ", ".join(["lite0", *(weights.name for weights in WEIGHTS)])
+            names = ", ".join([*BUILT_IN, *(weights.name for weights in WEIGHTS)])
             raise CoModError(f"{spec}: neither a file nor an extractor's name ({names}).")
         return ResNet50(spec, device=device)
     if not known.place.is_file():

@@ -22,14 +22,16 @@ OLDEST_NODE = 18
 
 def render_avatars(out: str | os.PathLike, split: str = "train", count: int = 1000, size: int = 64,
                    styles: Sequence[str] = ("toon-head",), workers: int = 1, *, parts: bool = False,
+                   edits: bool = False, family: int = 1,
                    progress: Callable[[int, int], None] | None = None) -> Path:
     """Render `count` avatars of size x size pixels into the folder `out` and return it; `load_avatars` reads it.
 
     split: "train" or "heldout"; no drawing is in both. styles: interleaved in this order, names as in
-    datasets/avatars/README.md. workers: threads. parts: also render part labels for `load_labels`.
-    progress(done, total) is called as pictures are done; an exception that it raises stops the work. The same
-    arguments give the same pictures, and a larger set begins with the smaller one. The first call installs the
-    generator's packages with `npm ci`, which needs the network.
+    datasets/avatars/README.md. workers: threads. parts: also render part labels for `load_labels`;
+    edits: and, with parts, each picture with a part of an earlier one for `load_edits`. family: so many pictures in a
+    row of a style share all their colours. progress(done, total) is called as pictures are done; an exception that it
+    raises stops the work. The same arguments give the same pictures, and a larger set begins with the smaller one. The
+    first call installs the generator's packages with `npm ci`, which needs the network.
     Raises CoModError when Node.js is missing or older than 18, when the packages cannot be installed, and with the
     generator's own text when it refuses an argument.
     """
@@ -37,7 +39,8 @@ def render_avatars(out: str | os.PathLike, split: str = "train", count: int = 10
     _install()
     out = Path(out).resolve()
     command = [node, "render.mjs", "--out", str(out), "--split", split, "--count", str(count), "--size", str(size),
-               "--styles", ",".join(styles), "--workers", str(workers), *(["--parts"] if parts else [])]
+               "--styles", ",".join(styles), "--workers", str(workers), "--family", str(family),
+               *(["--parts"] if parts else []), *(["--edits"] if edits else [])]
     with tempfile.TemporaryFile("w+", encoding="utf-8") as errors:
         with subprocess.Popen(command, cwd=GENERATOR, stdout=subprocess.PIPE, stderr=errors, text=True,
                               encoding="utf-8") as process:
@@ -90,17 +93,34 @@ def load_labels(folder: str | os.PathLike) -> tuple[np.ndarray, list[str]]:
     return labels, classes
 
 
-def _array(folder: Path, name: str) -> np.ndarray:
+def load_edits(folder: str | os.PathLike) -> tuple[np.ndarray, np.ndarray]:
+    """Of a set rendered with `edits`: int32 [N,2], the row of the picture that gives a part and that part's label, and
+    the pictures with it, memory-mapped uint8 [N,S,S,3]. Raises CoModError when the set has none or a file is damaged.
+    """
+    folder = Path(folder)
+    edits, edited = _array(folder, "edits.npy", np.int32), _array(folder, "edited.npy")
+    if edits.shape != (len(edited), 2) or edited.ndim != 4:
+        raise CoModError(f"{folder}: edits.npy {list(edits.shape)} and edited.npy {list(edited.shape)} do not fit "
+                         "together. Render the set again.")
+    return edits, edited
+
+
+EDITS = "parts=True, edits=True, "
+NEEDED = {"labels.npy": "parts=True, ", "edits.npy": EDITS, "edited.npy": EDITS}
+
+
+def _array(folder: Path, name: str, dtype: type = np.uint8) -> np.ndarray:
     path = folder / name
     if not path.is_file():
         raise CoModError(f"{path}: no such file. Render the set with render_avatars({str(folder)!r}, ...), "
-                         f"{'parts=True, ' if name == 'labels.npy' else ''}or name the folder that holds it.")
+                         f"{NEEDED.get(name, '')}or name the folder that holds it.")
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise CoModError(f"{path}: not a whole NumPy array ({error}). Render the set again.") from error
-    if array.dtype != np.uint8 or array.size == 0:
-        raise CoModError(f"{path}: expected uint8 values, got {array.dtype} {list(array.shape)}. Render the set again.")
+    if array.dtype != dtype or array.size == 0:
+        raise CoModError(f"{path}: expected {np.dtype(dtype)} values, got {array.dtype} {list(array.shape)}. "
+                         "Render the set again.")
     return array
 
 

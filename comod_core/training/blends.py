@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import dataclasses
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from ..errors import CoModError
+from .data import Pictures
 
 DRAWS = 9           # random numbers that one blend takes
 MIXED = 0.2         # share of whole interpolations among the blends that are not of parts
@@ -18,6 +22,7 @@ MOST = 40.0         # times the average that a pixel of a small part counts at m
 TOUCHED = 0.7       # share of a part below which it takes the source's colour in a shape
 MARGIN = 2          # pixels inside the border of a random shape that are left to the discriminator
 GROW = 3            # most pixels, from 1, by which the mask of a part is larger than the part: brushes are broad
+SMALL = 0.15        # share of the picture up to which the box around a part stands for a broad brush
 FLAT = 0.15         # standard deviation in [-1,1] below which a part counts as of one colour
 
 
@@ -35,6 +40,11 @@ class Blend:
         rows = rows.view(-1, 1, 1, 1)
         pairs = zip(vars(self).values(), vars(other).values(), strict=True)
         return Blend(*(torch.where(rows, own, its) for own, its in pairs))
+
+    def begun(self, other: Blend) -> Blend:
+        """The rows of another one, then the rest of this one's."""
+        pairs = zip(vars(other).values(), vars(self).values(), strict=True)
+        return Blend(*(torch.cat([first.to(own.dtype), own[len(first):]]) for first, own in pairs))
 
 
 def blends(source: Tensor, reference: Tensor, u: Tensor, cell: int, *, labels: tuple[Tensor, Tensor] | None = None,
@@ -93,6 +103,46 @@ def of_parts(source: Tensor, reference: Tensor, own: Tensor, its: Tensor, part: 
     target = torch.where(taken, reference, torch.where(here, colour, source))
     known = taken | torch.where(here, flat, (mask < 0.5) | own.eq(its).unsqueeze(1))
     return Blend(mask, target, known.to(source.dtype))
+
+
+def known_edits(edited: Tensor, own: Tensor, its: Tensor, part: Tensor, u: Tensor) -> Blend:
+    """Blends whose outcome is known in every pixel: edited [n,C,R,R], the first n pictures with their references' part.
+
+    part [n]: its label; own, its [N,R,R]: labels of pictures and references; u [N,DRAWS] in [0,1). The mask is of the
+    part in either, 1 to GROW pixels larger; of a part that is small, every second one is the box around it, as a broad
+    brush paints: what else of the reference lies in it shall stay behind.
+    """
+    count = len(edited)
+    part = part.view(-1, 1, 1).to(own.device)
+    mask = (own[:count].eq(part) | its[:count].eq(part)).unsqueeze(1).to(edited.dtype)
+    box = _boxes(mask)
+    broad = (box.mean(dim=(1, 2, 3)) < SMALL) & (u[:count, 2] < 0.5)
+    mask = torch.where(broad.view(-1, 1, 1, 1), box, mask)
+    grow = 1 + (u[:count, 1] * GROW).long()
+    for i in range(GROW):
+        mask = torch.where(grow.view(-1, 1, 1, 1) > i, F.max_pool2d(mask, 3, 1, 1), mask)
+    return Blend(mask, edited, torch.ones_like(mask))
+
+
+def _boxes(mask: Tensor) -> Tensor:
+    """The box around what is set, [N,1,R,R]."""
+    def between(line: Tensor) -> Tensor:
+        return line.cummax(dim=-1).values * line.flip(-1).cummax(dim=-1).values.flip(-1)
+
+    return between(mask.amax(dim=2, keepdim=True)) * between(mask.amax(dim=3).unsqueeze(2)).transpose(2, 3)
+
+
+def check_edits(pictures: Pictures) -> None:
+    """Raises CoModError where edits.npy or edited.npy does not fit the pictures."""
+    images, edits, edited = pictures.images, pictures.beside["edits"], pictures.beside["edited"]
+    if edited.shape != images.shape or edited.dtype != np.uint8:
+        raise CoModError(f"Training: edited.npy is {edited.dtype} {list(edited.shape)}; for these pictures it must be "
+                         f"uint8 {list(images.shape)}.")
+    if edits.ndim != 2 or edits.shape[1] != 2 or edits.dtype.kind not in "iu":
+        raise CoModError(f"Training: edits.npy is {edits.dtype} {list(edits.shape)}; it must hold two whole numbers a "
+                         "picture, the reference's row and the label of the part.")
+    if not 0 <= edits[:, 0].min() <= edits[:, 0].max() < len(images):
+        raise CoModError(f"Training: edits.npy names references outside of the {len(images)} pictures.")
 
 
 def adapted(source: Tensor, reference: Tensor, own: Tensor, its: Tensor, mask: Tensor,

@@ -1,4 +1,4 @@
-"""What a picture looks like from afar, as values of a z."""
+"""What comes into a hole, seen from afar, as values of a z."""
 from __future__ import annotations
 
 import numpy as np
@@ -9,9 +9,13 @@ from torch import Tensor
 from ..errors import CoModError
 from .neighbourhoods import SIDE, thumbnails
 
-PICTURES = 16384        # that the components and their distribution are found from, at most
+PICTURES = 16384        # that mean and covariance are found from, at most
+EXAMPLES = 512          # holes that the distribution of the codes is found from
 LOUDER = 3.0            # what is guided, beside all that is not
-QUANTILES = 1025        # of each component's values
+QUANTILES = 513         # of each code's values
+WITHIN = 0.005          # variance of colours in [0,1] within a cell: how little a part of it says of the whole
+SURE = 0.02             # of a cell's pixels, the share that is in doubt where all of them are known
+FAINT = 1e-4            # of the largest component's variance: differences below it are noise
 
 
 @torch.no_grad()
@@ -28,29 +32,56 @@ def listen(weight: Tensor, count: int) -> None:
         rest *= (total * (1 - first_share) / quiet).sqrt()
 
 
-class PictureCodes:
-    """Principal components of pictures' thumbnails of SIDE x SIDE cells, each made as a standard normal is distributed.
+class HoleCodes:
+    """How a picture differs in its hole from what one would expect there, as values that are distributed as a z is.
 
-    So a random z stands for a picture as well. images uint8 [N,S,S,3]: the training set; size: how many components, the
-    largest first. Raises CoModError for more components than there can be.
+    Thumbnails of SIDE x SIDE cells are taken for normally distributed, so what is known of one gives mean and
+    covariance of the rest. A code is the difference from that mean along the principal components of the set, whitened
+    by that covariance: it says what the surroundings of the hole leave open and nothing else, and a random z
+    contradicts none of them. What is not normal about the values is made so, value by value.
+
+    images uint8 [N,S,S,3]: the training set; size: how many components, the largest first; holes [M,1,S,S], 1 = hole:
+    examples, from which the distribution of the codes is found. Raises CoModError for more components than there can
+    be.
     """
 
-    def __init__(self, images: np.ndarray, size: int):
+    def __init__(self, images: np.ndarray, size: int, holes: Tensor):
         rows = np.unique(np.linspace(0, len(images) - 1, min(len(images), PICTURES)).astype(int))
         found = thumbnails(np.stack([images[i] for i in rows])).astype(np.float64)
         if not 1 <= size <= min(found.shape):
             raise CoModError(f"Training: {size} components of {len(rows)} pictures' thumbnails of {found.shape[1]} "
                              f"values; take 1 to {min(found.shape)}.")
-        self.mean = found.mean(axis=0)
-        self.axes = np.linalg.eigh(np.cov(found.T, bias=True))[1][:, ::-1][:, :size]
+        self.mean, self.covariance = found.mean(axis=0), np.cov(found.T, bias=True)
+        values, axes = np.linalg.eigh(self.covariance)
+        self.axes, self.faint = axes[:, ::-1][:, :size], FAINT * max(values[-1], 1e-9)
+        spread = np.linspace(0, len(images) - 1, len(holes)).astype(int)
+        pictures = torch.from_numpy(np.stack([images[i] for i in spread])).permute(0, 3, 1, 2) / 127.5 - 1
+        seen = np.stack([self._white(*one) for one in zip(*_cells(pictures, holes), strict=True)])
         shares = (np.arange(QUANTILES) + 0.5) / QUANTILES
-        self.quantiles = np.quantile((found - self.mean) @ self.axes, shares, axis=0)
+        self.quantiles = np.quantile(seen, shares, axis=0)
         self.normal = torch.special.ndtri(torch.from_numpy(shares)).numpy()
 
-    def __call__(self, pictures: Tensor) -> Tensor:
-        """Pictures [N,3,R,R] in [-1,1] -> float32 [N,size] on their device."""
-        small = F.adaptive_avg_pool2d(pictures.detach().float() * 0.5 + 0.5, SIDE).permute(0, 2, 3, 1)
-        values = (small.flatten(1).cpu().double().numpy() - self.mean) @ self.axes
+    def __call__(self, pictures: Tensor, holes: Tensor) -> Tensor:
+        """Pictures [N,3,R,R] in [-1,1] and their holes [N,1,R,R] -> float32 [N,size] on their device."""
+        values = np.stack([self._white(*one) for one in zip(*_cells(pictures, holes), strict=True)])
         codes = [np.interp(column, known, self.normal)
                  for column, known in zip(values.T, self.quantiles.T, strict=True)]
         return torch.from_numpy(np.stack(codes, axis=1)).to(pictures.device, torch.float32)
+
+    def _white(self, whole: np.ndarray, known: np.ndarray, open_: np.ndarray) -> np.ndarray:
+        """whole, known [V]: the mean colours of all pixels of a cell, and of those outside of the hole; open_ [V]: the
+        share of its pixels in the hole."""
+        noise = WITHIN * (open_ + SURE) / np.maximum(1 - open_, 1e-6)
+        gain = np.linalg.solve(self.covariance + np.diag(noise), self.covariance).T
+        gap = whole - self.mean - gain @ (known - self.mean)
+        left = self.covariance - gain @ self.covariance
+        spread = self.axes.T @ left @ self.axes + self.faint * np.eye(self.axes.shape[1])
+        return np.linalg.solve(np.linalg.cholesky((spread + spread.T) / 2), self.axes.T @ gap)
+
+
+def _cells(pictures: Tensor, holes: Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of each picture's cells [N,V]: mean colours in [0,1] of all pixels, of the known ones, and the hole's share."""
+    pictures, holes = pictures.detach().float().cpu() * 0.5 + 0.5, holes.detach().float().cpu()
+    mean = [F.adaptive_avg_pool2d(x, SIDE) for x in (pictures, pictures * (1 - holes), holes.expand_as(pictures))]
+    known = mean[1] / (1 - mean[2]).clamp_min(1e-6)
+    return tuple(x.permute(0, 2, 3, 1).flatten(1).double().numpy() for x in (mean[0], known, mean[2]))

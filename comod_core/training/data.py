@@ -30,10 +30,24 @@ class Pictures:
 
     def rows(self, step: int, size: int, rows: Sequence[int]) -> Tensor:
         """Pictures [len(rows),C,S,S] in [-1,1]: these rows of the batch of `size` of this step."""
-        batch = np.stack([self.images[index] for index in self.indices(step, size, rows)])
-        if self.mirror:
-            batch = np.where(self.flips(step, rows)[:, None, None, None], batch[:, :, ::-1], batch)
-        return torch.from_numpy(np.ascontiguousarray(batch)).permute(0, 3, 1, 2).float() / 127.5 - 1
+        return self.take(self.indices(step, size, rows), self.flips(step, rows))
+
+    def take(self, indices: Sequence[int], flips: np.ndarray, name: str | None = None) -> Tensor:
+        """Pictures [n,C,S,S] in [-1,1] of these numbers, or what lies beside them as pictures of that name. flips: bool
+        [n], which are mirrored."""
+        batch = self._mirrored(self.images if name is None else self.beside[name], indices, flips)
+        return torch.from_numpy(batch).permute(0, 3, 1, 2).float() / 127.5 - 1
+
+    def labels(self, indices: Sequence[int], flips: np.ndarray) -> Tensor:
+        """Part labels uint8 [n,S,S] of these pictures, mirrored as they are."""
+        return torch.from_numpy(self._mirrored(self.beside["labels"], indices, flips))
+
+    @staticmethod
+    def _mirrored(array: np.ndarray, indices: Sequence[int], flips: np.ndarray) -> np.ndarray:
+        found = np.stack([array[index] for index in indices])
+        if flips.any():
+            found = np.where(flips.reshape(-1, *[1] * (found.ndim - 1)), found[:, :, ::-1], found)
+        return np.ascontiguousarray(found)
 
     def indices(self, step: int, size: int, rows: Sequence[int]) -> list[int]:
         """Which of the pictures these rows are."""

@@ -60,6 +60,25 @@ def neighbourhoods(features: np.ndarray, count: int, device: torch.device | str 
     return found
 
 
+def of_groups(groups: np.ndarray, count: int) -> np.ndarray:
+    """Instances of the same group as each one's neighbours, itself first, then those after it in turn: int32 [N,count].
+
+    groups int [N]. A group of fewer repeats. Raises CoModError where no group has two.
+    """
+    order = np.argsort(groups, kind="stable")
+    starts = np.flatnonzero(np.r_[True, np.diff(groups[order]) != 0])
+    sizes = np.diff(np.r_[starts, len(groups)])
+    if sizes.max() < 2:
+        raise CoModError("Training: in groups.npy every picture is a group of its own. Give pictures that belong "
+                         "together the same number.")
+    start, size = np.repeat(starts, sizes), np.repeat(sizes, sizes)
+    place = np.arange(len(groups)) - start
+    found = np.empty((len(groups), count), np.int32)
+    for step in range(count):
+        found[order, step] = order[start + (place + step) % size]
+    return found
+
+
 class Steps:
     """The step from an instance to a neighbour of it as a z: what the neighbour has of its own.
 

@@ -38,7 +38,7 @@ class PerceptualDistance(nn.Module):
         """images [N,3,H,W] in [-1,1] -> what the network sees, one map a tap."""
         found = []
         with torch.autocast(images.device.type, enabled=images.device.type != "cpu" and torch.is_autocast_enabled()):
-            x = self.stem(images * (127.5 / 128))
+            x = self.stem(images.float() * (127.5 / 128))
             for index, block in enumerate(self.blocks):
                 x = block(x)
                 if index in TAPS:

@@ -9,34 +9,48 @@ import { styleOf } from './styles.mjs';
 const HELDOUT_BYTES = 32; // of the 256 values of a byte: one drawing in eight is held out
 
 /**
- * The avatar of one seed: {svg, attributes}. The same split, style and seed give the same drawing on every machine.
- * A drawing's own text decides its split, and a seed draws again until it fits, so no drawing is in two splits.
+ * The seed of the picture of this number among those of its style, and the one that its colours are drawn from: its own,
+ * or in families of several pictures the family's. Seeds name the split, so none is in two splits.
  */
-export function draw(split, name, seed) {
+export function seedsOf({ split, family }, style, number) {
+  const of = `${split}-${style}-`;
+  if (family === 1) return { seed: `${of}${number}`, colours: `${of}${number}` };
+  return { seed: `${of}family${family}-${number}`, colours: `${of}family${family}-of-${Math.floor(number / family)}` };
+}
+
+/**
+ * The avatar of one seed: {svg, options, attributes}. The same split, style and seeds give the same drawing everywhere.
+ * A drawing's own text decides its split, and a seed draws again until it fits, so no drawing is in two splits. `options` are the style's.
+ */
+export function draw(split, name, { seed, colours }) {
   const { style, choices } = styleOf(name);
   for (let attempt = 0; ; attempt++) {
-    const avatar = createAvatar(style, drawOptions(choices, `${seed}/${attempt}`));
+    const parts = `${seed}/${attempt}`; // in a family the colours stay the same
+    const options = drawOptions(choices, parts, colours === seed ? parts : `${colours}/0`);
+    const avatar = createAvatar(style, options);
     const svg = avatar.toString();
-    if (splitOf(svg) === split) return { svg, attributes: attributesOf(avatar) };
+    if (splitOf(svg) === split) return { svg, options, attributes: attributesOf(avatar) };
   }
 }
 
 // dicebear's own generator is not used: neighbouring seeds get related draws from it, and some seeds the same ones.
-function drawOptions(choices, seed) {
+function drawOptions(choices, seed, colours) {
   const options = { backgroundType: ['solid'], backgroundRotation: [0] };
   for (const [name, choice] of Object.entries(choices)) {
-    const uniform = digest(`${seed}/${name}`).readUInt32LE(0) / 2 ** 32;
+    const uniform = digest(`${name.endsWith('Color') ? colours : seed}/${name}`).readUInt32LE(0) / 2 ** 32;
     if (Array.isArray(choice)) options[name] = [choice[Math.floor(uniform * choice.length)]];
     else options[name] = 100 * uniform < choice ? 100 : 0;
   }
   return options;
 }
 
-function splitOf(svg) {
+/** Which split a drawing belongs to, by its own text. */
+export function splitOf(svg) {
   return digest(svg.replace(/<!--.*?-->/g, ''))[0] < HELDOUT_BYTES ? 'heldout' : 'train';
 }
 
-function digest(text) {
+/** SHA-256 of a text, 32 bytes. */
+export function digest(text) {
   return createHash('sha256').update(text).digest();
 }
 

@@ -1,10 +1,10 @@
-// uint8 arrays in NumPy's file format, version 1.0 (numpy.lib.format): magic, header length, a Python dict, the bytes.
+// Arrays in NumPy's file format, version 1.0 (numpy.lib.format): magic, header length, a Python dict, the bytes.
 import fs from 'node:fs';
 
 const ALIGNMENT = 64;
 
-function headerOf(shape) {
-  const dict = `{'descr': '|u1', 'fortran_order': False, 'shape': (${shape.join(', ')},), }`;
+function headerOf(shape, descr) {
+  const dict = `{'descr': '${descr}', 'fortran_order': False, 'shape': (${shape.join(', ')},), }`;
   const length = Math.ceil((10 + dict.length + 1) / ALIGNMENT) * ALIGNMENT - 10;
   const header = Buffer.alloc(10 + length, ' ');
   header.write('\x93NUMPY\x01\x00', 0, 'latin1');
@@ -14,19 +14,21 @@ function headerOf(shape) {
   return header;
 }
 
-/** A C-ordered uint8 array of `shape` in the file `path`, written in pieces of whole rows, in any order. */
+const BYTES = { '|u1': 1, '<i4': 4 };
+
+/** A C-ordered array of `shape` (uint8, or int32 as '<i4') in the file `path`, written by whole rows, in any order. */
 export class NpyWriter {
-  constructor(path, shape) {
-    const header = headerOf(shape);
+  constructor(path, shape, descr = '|u1') {
+    const header = headerOf(shape, descr);
     this.start = header.length;
-    this.row = shape.slice(1).reduce((product, side) => product * side, 1);
+    this.row = shape.slice(1).reduce((product, side) => product * side, BYTES[descr]);
     this.file = fs.openSync(path, 'w');
     this.#put(header, 0);
   }
 
-  /** Writes `bytes` as the rows from `first` on. */
-  write(first, bytes) {
-    this.#put(bytes, this.start + first * this.row);
+  /** Writes the values of a typed array as the rows from `first` on. */
+  write(first, { buffer, byteOffset, byteLength }) {
+    this.#put(new Uint8Array(buffer, byteOffset, byteLength), this.start + first * this.row);
   }
 
   #put(bytes, position) {

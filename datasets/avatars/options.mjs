@@ -16,9 +16,11 @@ export const USAGE = `Usage: node render.mjs --out DIR [options]
   --size S       width and height in pixels (default 64)
   --workers W    threads (default 1)
   --parts        also write labels.npy, the part that each pixel belongs to
+  --edits        also write edited.npy and edits.npy: each picture with a part of an earlier one; needs --parts
+  --family N     so many pictures in a row of a style share all their colours (default 1)
   --png N        also write the first N pictures as PNG files`;
 
-/** Options {out, styles, split, count, size, workers, parts, png} from the arguments; throws UsageError. */
+/** Options {out, styles, split, count, size, workers, parts, edits, family, png} from the arguments; throws UsageError. */
 export function readOptions(args) {
   const values = parse(args);
   if (!values.out) throw new UsageError('--out DIR is missing: name the folder that receives the pictures.');
@@ -28,11 +30,13 @@ export function readOptions(args) {
     if (!STYLES.includes(name)) throw new UsageError(`--styles: no style '${name}'; there are ${STYLES.join(', ')}.`);
   }
   if (new Set(styles).size < styles.length) throw new UsageError(`--styles ${values.styles}: name each style once.`);
+  if (values.edits && !values.parts) throw new UsageError('--edits needs --parts: give both.');
   return {
-    out: values.out, split: values.split, styles, parts: values.parts,
+    out: values.out, split: values.split, styles, parts: values.parts, edits: values.edits,
     count: integer(values, 'count', 1, 10_000_000),
     size: integer(values, 'size', 16, 2048),
     workers: integer(values, 'workers', 1, 256),
+    family: integer(values, 'family', 1, 1000),
     png: integer(values, 'png', 0, 100_000),
   };
 }
@@ -44,7 +48,8 @@ function parse(args) {
       args,
       options: {
         out: { type: 'string' }, styles: text('toon-head'), split: text('train'), count: text('1000'),
-        size: text('64'), workers: text('1'), png: text('0'), parts: { type: 'boolean', default: false },
+        size: text('64'), workers: text('1'), png: text('0'), family: text('1'), parts: { type: 'boolean', default: false },
+        edits: { type: 'boolean', default: false },
       },
     }).values;
   } catch (error) {

@@ -20,23 +20,48 @@ const STEP = 32; // distance of two labels in the red channel
 const OVERSAMPLING = 4;
 
 const marked = new Set();
+let given = null; // {part, colours} of another drawing, for the components of that class
+let seen = null; // the colours of the last drawing
 
 /**
- * Makes every later drawing of `style` carry the comments <!--CLASS--> and <!--/--> around what each component draws.
- * Throws when the style cannot be labelled.
+ * Makes every later drawing of `style` carry the comments <!--CLASS--> and <!--/--> around what each component draws,
+ * and lets `inColoursOf` work. Throws when the style cannot be labelled.
  */
 export async function markParts(style) {
   if (REFUSED[style]) throw new Error(`--parts: ${style} cannot be labelled, because ${REFUSED[style]}. Leave it out.`);
   if (marked.has(style)) return;
   const source = new URL(`./node_modules/@dicebear/${style}/lib/components/index.js`, import.meta.url);
   for (const [component, variants] of Object.entries(await import(source))) {
-    const part = component === 'body' ? BODY[style] : COMPONENTS[component];
+    const part = classOf(style, component);
     if (!part) throw new Error(`--parts: ${style} cannot be labelled, because the part '${component}' has no class.`);
     for (const [name, drawing] of Object.entries(variants)) {
-      variants[name] = (...drawn) => `<!--${part}-->${drawing(...drawn)}<!--/-->`;
+      variants[name] = (components, colours) => {
+        seen = colours;
+        return `<!--${part}-->${drawing(components, given?.part === part ? given.colours : colours)}<!--/-->`;
+      };
     }
   }
   marked.add(style);
+}
+
+function classOf(style, component) {
+  return component === 'body' ? BODY[style] : COMPONENTS[component];
+}
+
+/** The options by which `choices` of a style say what is drawn of a part: which variants, and whether at all. */
+export function optionsOf(style, part, choices) {
+  return Object.keys(choices).filter((name) => classOf(style, name.replace(/Probability$/, '')) === part);
+}
+
+/** What `other` draws, its colours kept for the components of one part while `own` draws; the result of `own`. */
+export function inColoursOf(other, part, own) {
+  other();
+  given = { part, colours: seen };
+  try {
+    return own();
+  } finally {
+    given = null;
+  }
 }
 
 /** Writes the labels of a drawing, size x size bytes, into `target` at `offset`. Its style was given to markParts. */

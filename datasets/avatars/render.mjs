@@ -13,10 +13,9 @@ import { creditOf, loadStyles } from './styles.mjs';
 const CHUNK = 128; // pictures a message
 const PACKAGES = ['@dicebear/core', '@dicebear/collection', '@resvg/resvg-js'];
 
-/** Picture `i` of a set: its style and its seed. The seed names the split, so no seed is in two splits. */
-function itemAt({ styles, split }, i) {
-  const style = styles[i % styles.length];
-  return { style, seed: `${split}-${style}-${Math.floor(i / styles.length)}` };
+/** Picture `i` of a set: its style, and its number among those of that style. */
+function itemAt({ styles }, i) {
+  return { style: styles[i % styles.length], number: Math.floor(i / styles.length) };
 }
 
 /** Runs all chunks on worker threads and hands each result to `receive(result)`, in any order. */
@@ -73,14 +72,18 @@ class Output {
 }
 
 async function render(options, output) {
-  const { count, size, parts } = options;
+  const { count, size, parts, edits } = options;
   const images = new NpyWriter(output.path('images.npy'), [count, size, size, 3]);
   const labels = parts ? new NpyWriter(output.path('labels.npy'), [count, size, size]) : null;
+  const edited = edits ? new NpyWriter(output.path('edited.npy'), [count, size, size, 3]) : null;
+  const edit = edits ? new NpyWriter(output.path('edits.npy'), [count, 2], '<i4') : null;
   const attributes = new Array(count);
   let done = 0;
   await runWorkers(options, (result) => {
     images.write(result.first, result.images);
     labels?.write(result.first, result.labels);
+    edited?.write(result.first, result.edited);
+    edit?.write(result.first, result.edit);
     result.attributes.forEach((drawn, k) => {
       attributes[result.first + k] = JSON.stringify(drawn);
       const at = 3 * size * size * k;
@@ -92,16 +95,25 @@ async function render(options, output) {
     console.log(`${done}/${count}`);
   });
   images.close();
-  labels?.close();
+  for (const file of [labels, edited, edit]) file?.close();
+  if (options.family > 1) writeGroups(options, output);
   fs.writeFileSync(output.path('attributes.jsonl'), `${attributes.join('\n')}\n`);
   fs.writeFileSync(output.path('meta.json'), `${JSON.stringify(metaOf(options), null, 2)}\n`);
   output.publish();
 }
 
-function metaOf({ split, styles, count, size, parts }) {
+/** groups.npy: the same number for the pictures of a family. */
+function writeGroups({ count, styles, family }, output) {
+  const file = new NpyWriter(output.path('groups.npy'), [count], '<i4');
+  const of = (i) => Math.floor(Math.floor(i / styles.length) / family) * styles.length + (i % styles.length);
+  file.write(0, Int32Array.from({ length: count }, (_, i) => of(i)));
+  file.close();
+}
+
+function metaOf({ split, styles, count, size, parts, family }) {
   const manifest = (name) => fs.readFileSync(new URL(`./node_modules/${name}/package.json`, import.meta.url), 'utf8');
   return {
-    split, styles, count, size, ...(parts ? { classes: CLASSES } : {}),
+    split, styles, count, size, ...(parts ? { classes: CLASSES } : {}), ...(family > 1 ? { family } : {}),
     versions: Object.fromEntries(PACKAGES.map((name) => [name, JSON.parse(manifest(name)).version])),
     credits: styles.map(creditOf),
   };

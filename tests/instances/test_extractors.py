@@ -133,6 +133,17 @@ def test_lite0_is_an_extractor():
     torch.testing.assert_close(found.norm(dim=1), torch.ones(2))
 
 
+def test_lite0_with_colours_tells_what_lite0_does_not():
+    plain, both = load_extractor("lite0"), load_extractor("lite0-colours")
+    found = encode(both, picture())
+    assert found.shape == (1, 1280 + 192) and both.name.lower() == "lite0-colours" and len(both.digest) == 64
+    torch.testing.assert_close(found.norm(dim=1), torch.ones(1))
+    torch.testing.assert_close(torch.nn.functional.normalize(found[:, :1280], dim=1), encode(plain, picture()))
+    red = torch.tensor([1.0, -1.0, -1.0]).view(1, 3, 1, 1).expand(1, 3, 20, 30)
+    colours = encode(both, red)[:, 1280:].view(64, 3)
+    assert torch.allclose(colours, colours[:1]) and colours[0, 0] > 0 > colours[0, 1] == colours[0, 2]
+
+
 @pytest.mark.parametrize("problem", [ImportError("No module named 'torchvision'"),
                                      RuntimeError("operator torchvision::nms does not exist")])
 def test_without_a_fitting_torchvision(problem, tmp_path, monkeypatch):

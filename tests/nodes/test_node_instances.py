@@ -40,7 +40,7 @@ def picture():
 
 @pytest.fixture(scope="module")
 def encoded(nodes, picture):
-    return nodes["CoModInstanceEncode"].execute(picture)[0]
+    return nodes["CoModInstanceEncode"].execute(picture, "lite0")[0]
 
 
 @pytest.fixture(scope="module")
@@ -190,7 +190,7 @@ def test_published_networks_through_the_loader(nodes, pack, monkeypatch, tmp_pat
 def test_runs_in_inference_mode_as_comfyui_does(nodes, model, picture, encoded):
     expected = nodes["CoModInstanceCondition"].execute(model, 1, 1, instance=encoded)[0]
     with torch.inference_mode():
-        again = nodes["CoModInstanceEncode"].execute(picture.clone())[0]
+        again = nodes["CoModInstanceEncode"].execute(picture.clone(), "lite0")[0]
         found = nodes["CoModInstanceCondition"].execute(model, 1, 1, instance=again)[0]
     assert torch.equal(found, expected)
 

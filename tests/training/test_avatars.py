@@ -9,7 +9,7 @@ from PIL import ImageColor
 
 from comod_core import CoModError
 from comod_core.training import avatars
-from comod_core.training.avatars import load_avatars, load_labels, render_avatars
+from comod_core.training.avatars import load_avatars, load_edits, load_labels, render_avatars
 
 needs_node = pytest.mark.skipif(shutil.which("node") is None, reason="Node.js is not installed")
 
@@ -70,7 +70,8 @@ choices.accessoriesProbability = 0;
 choices.backgroundColor = Array.from({ length: 20 }, (_, i) => `${10 + i}0000`);
 for (const split of ['train', 'heldout']) {
   for (let i = 0; i < 300; i++) {
-    console.log(split, JSON.stringify(draw(split, 'big-smile', `${split}-${i}`).attributes));
+    const seed = `${split}-${i}`;
+    console.log(split, JSON.stringify(draw(split, 'big-smile', { seed, colours: seed }).attributes));
   }
 }
 """
@@ -118,6 +119,47 @@ def test_labels_agree_with_the_pictures(rendered):
                 checked += 1
                 assert (label[pixels] == classes.index(name)).mean() > 0.85, (row["seed"], name)
     assert checked >= 50
+
+
+@needs_node
+def test_an_edit_has_the_reference_part_and_else_its_own(tmp_path):
+    render_avatars(tmp_path, count=16, size=32, parts=True, edits=True)
+    images, _ = load_avatars(tmp_path)
+    labels, classes = load_labels(tmp_path)
+    edits, edited = load_edits(tmp_path)
+    assert edits.shape == (16, 2) and edited.shape == images.shape and not list(tmp_path.glob("*.tmp"))
+    assert (edits[:, 0] <= np.arange(16)).all() and len({*edits[:, 1]}) > 2 and (edits[:, 0] < np.arange(16)).sum() > 8
+    for i, (row, part) in enumerate(edits.tolist()):
+        assert classes[part] in ("hair", "eyes", "mouth", "clothes")
+        mine, its = labels[i] == part, labels[row] == part
+        near = np.pad(mine | its, 2)
+        near = np.logical_or.reduce([near[y:y + 32, x:x + 32] for y in range(5) for x in range(5)])
+        assert (np.abs(edited[i].astype(int) - images[i])[~near] > 8).mean() < 0.01, i      # hair may show what it hid
+        gap = np.abs(edited[i].astype(int) - images[row])[its].max(axis=-1)
+        if classes[part] in ("hair", "clothes"):        # thin lines of eyes and mouth are mixed with skin
+            assert (gap <= 8).mean() > 0.6, i
+        assert gap.mean() <= np.abs(images[i].astype(int) - images[row])[its].max(axis=-1).mean(), i
+
+
+@needs_node
+def test_a_family_shares_its_colours_and_nothing_else(tmp_path):
+    images, rows = load_avatars(render_avatars(tmp_path, count=16, size=16, styles=("toon-head", "micah"), family=4))
+    assert [row["seed"] for row in rows[:4]] == ["train-toon-head-family4-0", "train-micah-family4-0",
+                                                 "train-toon-head-family4-1", "train-micah-family4-1"]
+    palettes = [tuple(row[f"{name}Color"] for name in ("background", "skin", "hair", "clothes")) for row in rows[::2]]
+    assert len(set(palettes[:4])) == len(set(palettes[4:])) == 1 and palettes[0] != palettes[4]
+    assert len({image.tobytes() for image in images}) == 16
+    assert json.loads((tmp_path / "meta.json").read_text())["family"] == 4
+    assert np.load(tmp_path / "groups.npy").tolist() == [0, 1] * 4 + [2, 3] * 4
+
+
+@needs_node
+def test_edits_need_parts(tmp_path):
+    with pytest.raises(CoModError, match="--edits needs --parts"):
+        render_avatars(tmp_path, count=1, edits=True)
+    render_avatars(tmp_path, count=1, size=16, parts=True)
+    with pytest.raises(CoModError, match="edits.npy: no such file.*edits=True"):
+        load_edits(tmp_path)
 
 
 @needs_node

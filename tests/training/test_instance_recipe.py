@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from comod_core import CoModError, load_model
+from comod_core.instances.extractors import load_extractor
 from comod_core.instances.generation import generate
 from comod_core.metrics.networks import FeatureNetwork
 from comod_core.networks import BigGANConfig
@@ -15,7 +16,7 @@ from comod_core.training import losses
 from comod_core.training.export import export
 from comod_core.training.heldout import HeldOut
 from comod_core.training.loop import train
-from comod_core.training.neighbourhoods import Steps, _nearest_on, neighbourhoods, write_features
+from comod_core.training.neighbourhoods import Steps, _nearest_on, neighbourhoods, of_groups, write_features
 from comod_core.training.recipes import RECIPES, BigGANInstanceConfig, InstanceConfig, config_from_json, recipe_of
 from comod_core.training.trainer import Trainer
 
@@ -92,6 +93,24 @@ class MeanColour(FeatureNetwork):
 
     def forward(self, images):
         return images.float().mean(dim=(2, 3)) + 1, []
+
+
+def test_groups_are_neighbours_in_turn():
+    groups = np.array([7, 3, 7, 7, 3, 9])
+    found = of_groups(groups, 3)
+    assert found.tolist() == [[0, 2, 3], [1, 4, 1], [2, 3, 0], [3, 0, 2], [4, 1, 4], [5, 5, 5]]
+    with pytest.raises(CoModError, match="a group of its own"):
+        of_groups(np.arange(5), 2)
+
+
+def test_the_reals_are_of_the_group():
+    config = dataclasses.replace(STYLE, groups=True, neighbours=2)
+    with pytest.raises(CoModError, match="groups.npy"):
+        trainer_of(config)
+    groups = np.arange(COUNT) % 12
+    trainer = Trainer(recipe_of(config), pictures(), beside=beside() | {"groups": groups})
+    assert (groups[trainer.recipe.neighbours] == groups[:, None]).all()
+    assert np.isfinite(list(trainer.run_step().values())).all()
 
 
 def test_features_are_written_in_blocks_and_have_length_one(tmp_path, monkeypatch):
@@ -306,7 +325,9 @@ def test_presets_make_networks(name, paper):
         networks = RECIPES[name].networks(config)
         size = sum(p.numel() * 4 for net in networks for p in net.parameters())
         assert size < 20e6
-        assert RECIPES[name].facts(config) == {"features": "lite0"}
+        extractor = {"instance": "lite0-colours", "instance-biggan": "lite0"}[name]
+        assert RECIPES[name].facts(config) == {"features": extractor}
+        assert load_extractor(extractor).width == config.network.feature_size
 
 
 def test_bad_input(tmp_path):

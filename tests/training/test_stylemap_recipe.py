@@ -260,6 +260,78 @@ def test_lpips_where_it_is_and_else_a_stand_in_that_is_named(monkeypatch, tmp_pa
     assert net(a, a + torch.arange(4.0), mask).tolist() == [0.0, 0.0]
 
 
+def edits(n=24, r=16):
+    """Each picture with the lower half of the one before it, and what says so."""
+    edited, rows = pictures(n, r).copy(), np.arange(n) - (np.arange(n) > 0)
+    edited[:, r // 2:] = pictures(n, r)[rows, r // 2:]
+    return {"labels": labels(n, r), "edited": edited,
+            "edits": np.stack([rows, np.ones(n, int)], axis=1).astype(np.int32)}
+
+
+KNOWN = dataclasses.replace(CONFIG, edits=True, sample_weight=0.0, mirror=True)
+
+
+def test_known_edits_meet_their_pictures_and_references():
+    trainer = Trainer(recipe_of(KNOWN), pictures(), beside=edits())
+    part = part_of(trainer)
+    assert part.edited.shape == (2, 3, 16, 16) and part.exchanged.tolist() == [1, 1]
+    wanted = part.real[:2].clone()
+    wanted[:, :, 8:] = part.reference(part.real)[:2, :, 8:]
+    assert torch.equal(part.edited, wanted) and torch.equal(part.blend.target[:2], wanted)
+    assert bool(part.blend.known[:2].all()) and bool((part.blend.mask[:2, :, 8:] == 1).all())
+    assert part.blend.mask[:2, :, :5].max() == 0 and set(part.fakes) == {"recon", "blend"} and part.mapped is None
+    assert torch.equal(part.reference(part.real)[2:], part.real[:2])
+    found = trainer.run_step()
+    assert np.isfinite(list(found.values())).all() and not {"G", "in domain"} & set(found)
+    assert {"D", "G recon", "G blend", "MSE blend"} <= set(found) and not trainer.generator.w_avg.any()
+
+
+def test_known_edits_are_learned():
+    config = dataclasses.replace(KNOWN, learning_rate=0.005, l1_weight=10.0, warmup_kimg=1.0, generator_beta1=0.9)
+    trainer = Trainer(recipe_of(config), pictures(), beside=edits())
+    part = trainer.recipe.draw(trainer, 999, range(4))
+    trainer.recipe._plan(part)
+
+    def gap():
+        trainer.recipe._generate(trainer.generator, part, alone=True)
+        return (part.fakes["blend"][:2] - part.edited).square().mean().item()
+
+    before = gap()
+    for _ in range(60):
+        trainer.run_step()
+    assert gap() < 0.5 * before
+
+
+def test_a_broad_brush_is_a_box_around_a_small_part():
+    own, its = torch.zeros(2, 32, 32, dtype=torch.uint8), torch.zeros(2, 32, 32, dtype=torch.uint8)
+    own[:, 10, 8], its[:, 14, 16], own[:, 0, 0] = 3, 3, 1
+    u = torch.zeros(2, blends.DRAWS)
+    u[1, 2] = 0.9
+    found = blends.known_edits(torch.zeros(2, 3, 32, 32), own, its, torch.tensor([3, 3]), u)
+    assert found.mask[0, 0, 9:16, 7:18].all() and found.mask[0].sum() == 7 * 11
+    assert found.mask[1].sum() == 2 * 9 and found.mask[1, 0, 10, 8] == 1 and found.mask[1, 0, 12, 12] == 0
+
+
+def test_edits_that_do_not_fit_are_refused():
+    with pytest.raises(CoModError, match="even batch"):
+        dataclasses.replace(KNOWN, batch=3)
+    with pytest.raises(CoModError, match="edits.npy, edited.npy"):
+        Trainer(recipe_of(KNOWN), pictures(), beside={"labels": labels()})
+    for change, words in (({"edited": pictures(r=8)}, "edited.npy is uint8"),
+                          ({"edits": np.zeros((24, 3), int)}, "two whole numbers"),
+                          ({"edits": np.full((24, 2), 24)}, "outside of the 24 pictures")):
+        with pytest.raises(CoModError, match=words):
+            Trainer(recipe_of(KNOWN), pictures(), beside=edits() | change)
+
+
+def test_the_perceptual_distance_takes_what_mixed_precision_makes():
+    net = perceptual.PerceptualDistance()
+    fake = torch.rand(1, 3, 32, 32).bfloat16().requires_grad_()
+    with torch.autocast("cpu", torch.bfloat16):
+        net(fake, torch.zeros(1, 3, 32, 32), torch.ones(1, 1, 32, 32)).sum().backward()
+    assert torch.isfinite(fake.grad).all() and fake.grad.abs().max() > 0
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 def test_steps_on_a_gpu():

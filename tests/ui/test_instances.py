@@ -68,7 +68,7 @@ def test_gallery_is_the_nodes(pack, work, model, nodes, photos):
     assert [len(state.paths) for state in states] == [0, 1, 2, 3, 3] and states[-1].finished and not states[-1].film
     assert states[-1].captions == ("seed 5", "seed 6", "seed 7")
     layout = pack("nodes.layout")
-    instance = nodes["CoModInstanceEncode"].execute(layout.images_out(image_of(pack, photos / "0.png")))[0]
+    instance = nodes["CoModInstanceEncode"].execute(layout.images_out(image_of(pack, photos / "0.png")), "lite0")[0]
     wanted = nodes["CoModInstanceCondition"].execute(model, instance=instance, **inputs)[0]
     for path, image in zip(states[-1].paths, layout.images_in(wanted), strict=True):
         assert (image_of(pack, path) - image).abs().max() <= 1.01 / 255

@@ -12,7 +12,7 @@ from ... import latents
 from ...errors import CoModError
 from ...metrics import l1
 from ...networks import CoModConfig, CoModDiscriminator, CoModGenerator
-from ..codes import PictureCodes, listen
+from ..codes import EXAMPLES, HoleCodes, listen
 from ..config import TrainConfig
 from ..grids import completion_grid
 from ..heldout import FIXED, GRID_ROWS, GRID_SEEDS, HeldOut, to_bytes
@@ -35,8 +35,8 @@ class CompletionConfig(TrainConfig):
     the nearest completion alone and the rest for all.
     diversity_weight: of the perceptual distance between two completions of one hole, which is rewarded as far as
     diversity_limit (Yang et al., "Diversity-Sensitive Conditional GANs", 2019; theirs is a distance of pixels).
-    guided: so many values of z say what is in the hole (`PictureCodes`), so that the differences to the picture teach
-    what z is for; outside of the hole they speak of another picture, as a random z does. 0 for none. Of
+    guided: so many values of z say what is in the hole beyond what its surroundings tell (`HoleCodes`), so that the
+    differences to the picture teach what z is for, and a random z contradicts no surroundings. 0 for none. Of
     samples_per_hole completions the first is guided and compared with the picture, the others have a random z and only
     the discriminator to please. Not of the publication; Zhu et al., "Toward Multimodal Image-to-Image Translation",
     2017, learn such codes.
@@ -111,7 +111,7 @@ class Completion(Recipe):
                                 folder=config.mask_folder)
         self.on_features = config.critic == "features"
         self.perceptual: nn.Module | None = PerceptualDistance() if config.perceptual_weight else None
-        self.codes: PictureCodes | None = None
+        self.codes: HoleCodes | None = None
 
     @staticmethod
     def networks(config: CompletionConfig) -> tuple[nn.Module, nn.Module]:
@@ -139,9 +139,10 @@ class Completion(Recipe):
             listen(generator.mapping.dense0.weight, self.config.guided)
 
     def begin(self, trainer: Trainer) -> None:
-        """Find what the codes of the pictures are."""
+        """Find what the codes of holes are."""
         if self.config.guided:
-            self.codes = PictureCodes(trainer.pictures.images, self.config.guided)
+            examples = self.holes.rows(FIXED, range(EXAMPLES))
+            self.codes = HoleCodes(trainer.pictures.images, self.config.guided, examples)
 
     # ---- what a step sees ---------------------------------------------------------------------
     def draw(self, trainer: Trainer, step: int, rows: Sequence[int]) -> Part:
@@ -156,16 +157,10 @@ class Completion(Recipe):
         mixed = torch.cat([torch.rand(1, generator=g) for g in draws]) < self.config.style_mixing
         cuts = torch.cat([torch.randint(1, net.num_layers, [1], generator=g) for g in draws])
         if self.codes is not None:
-            compared = self._compared(len(rows))
-            z[:, compared, :self.config.guided] = self.codes(self._meant(trainer, wanted, holes, seeds)[compared])
-            mixed[compared] = False
+            guided = slice(None, None, self._compared(len(rows)).step)
+            z[:, guided, :self.config.guided] = self.codes(wanted[guided], holes[guided])
+            mixed[guided] = False
         return Part(real, mask, wanted, holes, z, torch.where(mixed, cuts, net.num_layers), seeds)
-
-    def _meant(self, trainer: Trainer, wanted: Tensor, holes: Tensor, seeds: Sequence[int]) -> Tensor:
-        """The pictures in their holes and other pictures around them, of which a code speaks."""
-        images = trainer.pictures.images
-        others = np.stack([images[np.random.default_rng(seed).integers(len(images))] for seed in seeds])
-        return torch.lerp(torch.from_numpy(others).permute(0, 3, 1, 2).float() / 127.5 - 1, wanted, holes)
 
     def _compared(self, count: int) -> range:
         """The rows that are compared with the picture: without codes all, with them the first of each hole."""

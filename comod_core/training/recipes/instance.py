@@ -14,12 +14,13 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import CoModError
+from ...instances.extractors import load_extractor
 from ...networks.stylegan2 import StyleGAN2Config, StyleGAN2Discriminator, StyleGAN2Generator
 from ..config import TrainConfig
 from ..grids import instance_grid, instance_samples
 from ..heldout import HeldOut
 from ..losses import discriminator_hinge, discriminator_loss, generator_hinge, generator_loss
-from ..neighbourhoods import Steps, neighbourhoods, write_features
+from ..neighbourhoods import Steps, neighbourhoods, of_groups, write_features
 from ..perceptual import PerceptualDistance
 from ..place import moved
 from ..presets import augmentation
@@ -27,7 +28,8 @@ from ..projected import ProjectedDiscriminator, check_critic, judged
 from ..trainer import Trainer
 from .base import Recipe
 
-LITE0 = 1280        # values of a feature of Lite0
+LITE0, LITE0_COLOURS = 1280, 1472       # values of a feature of Lite0, without and with colours
+EXTRACTORS = {LITE0: "lite0", LITE0_COLOURS: "lite0-colours"}
 EMBEDDED = 32       # channels that a feature becomes for a discriminator on features
 
 
@@ -37,7 +39,8 @@ class InstanceConfig(TrainConfig):
 
     network: feature_size 0 trains without instances, label_size above 0 with the classes of labels.npy. neighbours: how
     many pictures stand for an instance, itself among them. colour_pool: of so many nearest by features, the neighbours
-    are those whose colours lie most alike; None: the nearest by features alone, as published. feature_noise: length of
+    are those whose colours lie most alike; None: the nearest by features alone, as published. groups: the neighbours
+    are the pictures of the same number in groups.npy, int [N], in place of all that. feature_noise: length of
     a random vector that is added to a feature, which has length 1. style_mixing: share of pictures with two z.
     pull_weight: of the mean absolute difference and perceptual distance of samples to a neighbour of their instance,
     where z is the step from one to the other (`Steps`); not of the publication. The first pull_only_kimg are trained by
@@ -50,6 +53,7 @@ class InstanceConfig(TrainConfig):
     recipe: str = "instance"
     network: StyleGAN2Config = dataclasses.field(default_factory=lambda: StyleGAN2Config(feature_size=LITE0))
     neighbours: int = 50
+    groups: bool = False
     colour_pool: int | None = None
     feature_noise: float = 0.0
     style_mixing: float = 0.9
@@ -109,7 +113,7 @@ class Instance(Recipe):
         self.neighbours: np.ndarray | None = None
         self.steps: Steps | None = None
         sizes = {"instances": config.network.feature_size, "labels": config.network.label_size}
-        self.beside = tuple(name for name, size in sizes.items() if size)
+        self.beside = tuple(name for name, size in sizes.items() if size) + (("groups",) if config.groups else ())
         self.perceptual: nn.Module | None = PerceptualDistance() if config.pull_weight else None
         if config.critic == "features":
             self.critic_loss, self.maker_loss = discriminator_hinge, generator_hinge
@@ -140,9 +144,9 @@ class Instance(Recipe):
             network = StyleGAN2Config(size, channels, feature_size=LITE0)
             return InstanceConfig(network=network, augment=augmentation(pictures), r1_gamma=0.0002 * size ** 2 / 32)
         network = StyleGAN2Config(
-            size, tuple(min(2048 // side, 192) for side in _sides(size)), z_dim=128, w_dim=128, feature_size=LITE0,
-            mapping_layers=4, critic_channels=tuple(min(2048 // side, 128) for side in _sides(size)),
-            critic_mapping_layers=2)
+            size, tuple(min(2048 // side, 192) for side in _sides(size)), z_dim=128, w_dim=128,
+            feature_size=LITE0_COLOURS, mapping_layers=4, critic_mapping_layers=2,
+            critic_channels=tuple(min(2048 // side, 128) for side in _sides(size)))
         few = min(10, pictures)
         return InstanceConfig(
             network=network, total_kimg=1000.0, batch=64, learning_rate=0.0025, r1_gamma=0.1, ema_kimg=5.0,
@@ -151,18 +155,17 @@ class Instance(Recipe):
 
     @classmethod
     def facts(cls, config: InstanceConfig) -> dict[str, str]:
-        return {"features": "lite0"} if config.network.feature_size == LITE0 else {}
+        known = EXTRACTORS.get(config.network.feature_size)
+        return {"features": known} if known else {}
 
     # ---- beginnings ---------------------------------------------------------------------------
     def complete_data(self, folder: Path, images: np.ndarray, report: Callable[[str], None]) -> None:
-        """Write instances.npy, the Lite0 features of the pictures, where it is needed and missing."""
-        path = Path(folder) / "instances.npy"
-        if "instances" not in self.beside or path.exists():
+        """Write instances.npy, the features of the pictures, where it is needed and missing."""
+        path, known = Path(folder) / "instances.npy", EXTRACTORS.get(self.config.network.feature_size)
+        if "instances" not in self.beside or path.exists() or not known:
             return
-        from ...metrics.lite0 import Lite0
-
-        report(f"{path}: features of {len(images)} pictures")
-        write_features(path, images, Lite0("cuda" if torch.cuda.is_available() else "cpu"))
+        report(f"{path}: features of {len(images)} pictures by {known}")
+        write_features(path, images, load_extractor(known, "cuda" if torch.cuda.is_available() else "cpu"))
 
     def begin(self, trainer: Trainer) -> None:
         """Find the neighbours, and let the features' mean be the origin of their embeddings."""
@@ -172,9 +175,13 @@ class Instance(Recipe):
         features = trainer.pictures.beside["instances"]
         if features.ndim != 2 or features.shape[1] != size:
             raise CoModError(f"Training: instances.npy has shape {list(features.shape)}, the network takes [N,{size}]. "
-                             "Set network.feature_size, or remove the file: it is made anew with Lite0.")
-        self.neighbours = neighbourhoods(features, config.neighbours, trainer.place.device, trainer.pictures.images,
-                                         config.colour_pool)
+                             f"Set network.feature_size, or remove the file: it is made anew for {LITE0} and "
+                             f"{LITE0_COLOURS} values (Lite0, without and with colours).")
+        if config.groups:
+            self.neighbours = of_groups(np.asarray(trainer.pictures.beside["groups"]), config.neighbours)
+        else:
+            self.neighbours = neighbourhoods(features, config.neighbours, trainer.place.device,
+                                             trainer.pictures.images, config.colour_pool)
         if config.pull_weight:
             self.steps = Steps(features, trainer.pictures.images, self.neighbours, trainer.generator.z_dim)
         rows = np.linspace(0, len(features) - 1, min(len(features), 8192)).astype(int)
@@ -330,9 +337,10 @@ class Instance(Recipe):
         """FD-Lite0 of one sample an instance; cosines to the instance and between two seeds, by Lite0 as well."""
         first, second = (instance_samples(net, held, offset) for offset in (0, len(held.images)))
         found = held.fd(first)
-        if held.features is not None and self.config.network.feature_size == held.features.width:
+        if held.features is not None and self.config.network.feature_size in EXTRACTORS:
             a, b = (torch.nn.functional.normalize(torch.from_numpy(held.features(x)), dim=1) for x in (first, second))
-            own = torch.from_numpy(np.asarray(held.beside["instances"], np.float32))
+            own = torch.from_numpy(np.asarray(held.beside["instances"][:, :LITE0], np.float32))     # colours come last
+            own = torch.nn.functional.normalize(own, dim=1)
             found |= {"likeness to the instance": float((a * own).sum(dim=1).mean()),
                       "likeness of two seeds": float((a * b).sum(dim=1).mean())}
         return found

@@ -14,7 +14,7 @@ from ... import stylemaps
 from ...errors import CoModError
 from ...files import atomic_write
 from ...networks import StyleMapConfig, StyleMapDiscriminator, StyleMapGAN
-from ..blends import DRAWS, Blend, balanced, blends
+from ..blends import DRAWS, Blend, balanced, blends, check_edits, known_edits
 from ..config import TrainConfig
 from ..heldout import GRID_ROWS, HeldOut, to_bytes
 from ..losses import discriminator_hinge, discriminator_loss, generator_hinge, generator_loss
@@ -36,7 +36,10 @@ class StyleMapTrainConfig(TrainConfig):
     Additions, off by themselves: l1_weight, of the mean absolute difference of reconstructions; blend_weight, of
     pictures decoded from two blended style maps, which the discriminator sees as fakes and which shall have the pixels
     of both sides (see `blends`); part_blends, share of blends that swap a part, by the labels.npy beside the pictures;
+    edits: half of a batch are pictures whose edit is known (`known_edits`), the other half the references that they
+    take a part from, and the edits shall come out so; edits.npy and edited.npy lie beside the pictures;
     balance, share of MSE and absolute difference in which all parts of a picture count alike, however small they are;
+    sample_weight, of the adversarial loss of sampled style maps, 0 to leave them and the mapping out of training;
     warmup_kimg, thousand images at first without anything adversarial; critic: "pictures", the published discriminator,
     or "features", `ProjectedDiscriminator` with the hinge loss and without R1; adversarial_weight, of the generator's
     losses by it.
@@ -50,6 +53,8 @@ class StyleMapTrainConfig(TrainConfig):
     l1_weight: float = 0.0
     blend_weight: float = 0.0
     part_blends: float = 0.0
+    edits: bool = False
+    sample_weight: float = 1.0
     balance: float = 0.0
     warmup_kimg: float = 0.0
     critic: str = "pictures"
@@ -59,22 +64,25 @@ class StyleMapTrainConfig(TrainConfig):
         super().__post_init__()
         check_critic(self)
         names = ("mse_weight", "perceptual_weight", "indomain_weight", "l1_weight", "blend_weight", "warmup_kimg",
-                 "adversarial_weight")
+                 "adversarial_weight", "sample_weight")
         bad = [name for name in names if getattr(self, name) < 0]
         if bad:
             raise CoModError(f"Training: {', '.join(bad)} must not be negative.")
         for name in ("part_blends", "balance"):
             if not 0 <= getattr(self, name) <= 1:
                 raise CoModError(f"Training: {name} {getattr(self, name)} is a share, from 0 to 1.")
+        if self.edits and (self.batch % 2 or not self.blend_weight):
+            raise CoModError("Training: edits needs an even batch and a blend_weight.")
 
 
 @dataclasses.dataclass
 class Part:
     """What one process sees of a batch at a time.
 
-    real [N,C,R,R] in [-1,1]; z [N,z_dim]; u [N,DRAWS] in [0,1); labels [N,R,R] or None; seeds: one a row. What follows
-    from them: weight, blend_weight [N,1,R,R] of the pixels of reconstructions and blends, 1 on average; blend of each
-    picture with the next; the encoded style maps, the mapped ones, and decoded by kind: "recon", "sample" and "blend".
+    real [N,C,R,R] in [-1,1]; z [N,z_dim]; u [N,DRAWS] in [0,1); labels [N,R,R] or None; seeds: one a row; edited
+    [N/2,C,R,R]: the first half with the part exchanged [N/2] of the second, or None. What follows from them: weight,
+    blend_weight [N,1,R,R] of the pixels of reconstructions and blends, 1 on average; blend of each picture with its
+    reference; the encoded style maps, the mapped ones, and decoded by kind: "recon", "sample" and "blend".
     """
 
     real: Tensor
@@ -82,12 +90,18 @@ class Part:
     u: Tensor
     labels: Tensor | None
     seeds: list[int]
+    edited: Tensor | None = None
+    exchanged: Tensor | None = None
     weight: Tensor | None = None
     blend: Blend | None = None
     blend_weight: Tensor | None = None
     encoded: Tensor | None = None
     mapped: Tensor | None = None
     fakes: dict[str, Tensor] = dataclasses.field(default_factory=dict)
+
+    def reference(self, x: Tensor) -> Tensor:
+        """Of a value a row, that of the row's reference: the next one, or with edits the one half a batch further."""
+        return x.roll(-1 if self.edited is None else -(len(self.real) // 2), 0)
 
 
 class StyleMap(Recipe):
@@ -101,7 +115,8 @@ class StyleMap(Recipe):
         super().__init__(config)
         if config.critic == "features":
             self.critic_loss, self.maker_loss = discriminator_hinge, generator_hinge
-        self.beside = ("labels",) if config.part_blends * config.blend_weight or config.balance else ()
+        self.beside = ("labels",) if config.part_blends * config.blend_weight or config.balance or config.edits else ()
+        self.beside += ("edits", "edited") if config.edits else ()
         self.perceptual: nn.Module | None = perceptual_network() if config.perceptual_weight else None
         self.parts = 0
 
@@ -132,7 +147,7 @@ class StyleMap(Recipe):
     def complete_data(self, folder: Path, images: np.ndarray, report: Callable[[str], None]) -> None:
         """Where blends of parts are wanted and no labels.npy is there, write one that knows no parts, and say so."""
         path = Path(folder) / "labels.npy"
-        if self.beside and not path.exists():
+        if self.beside == ("labels",) and not path.exists():
             with atomic_write(path) as file:
                 np.save(file, np.zeros(images.shape[:3], np.uint8))
             report(f"{path}: made without any parts, so all blends take random shapes.")
@@ -146,6 +161,8 @@ class StyleMap(Recipe):
             raise CoModError(f"Training: labels.npy is {labels.dtype} {list(labels.shape)}; for these pictures it must "
                              f"be uint8 {list(trainer.pictures.images.shape[:3])}.")
         self.parts = int(labels.max())
+        if self.config.edits:
+            check_edits(trainer.pictures)
 
     def stage(self, images_seen: int) -> tuple[bool]:
         """Whether all that is adversarial is left out."""
@@ -157,28 +174,38 @@ class StyleMap(Recipe):
             self._plan(part)
         losses = {} if alone else self._update_discriminator(trainer, parts)
         losses |= self._update_generator(trainer, parts, alone)
-        if not alone:
+        if not alone and self.config.sample_weight:
             trainer.follow_w(torch.cat([part.mapped.flatten(1) for part in parts]))
         return losses
 
     # ---- what a step sees ---------------------------------------------------------------------
     def draw(self, trainer: Trainer, step: int, rows: Sequence[int]) -> Part:
-        config = self.config
-        real = trainer.pictures.rows(step, config.batch, rows).contiguous(memory_format=torch.channels_last)
+        config, pictures = self.config, trainer.pictures
         seeds = [int(np.random.default_rng((config.seed, 3, step, row)).integers(2 ** 63)) for row in rows]
         draws = [torch.Generator().manual_seed(seed) for seed in seeds]
         z = torch.cat([torch.randn(1, trainer.generator.z_dim, generator=g) for g in draws])
         u = torch.cat([torch.rand(1, DRAWS, generator=g) for g in draws])
-        return Part(real, z, u, self._labels(trainer, step, rows), seeds)
+        chosen, flips = pictures.indices(step, config.batch, rows), pictures.flips(step, rows)
+        edited = exchanged = None
+        if config.edits:
+            chosen, flips = chosen[:len(rows) // 2], np.tile(flips[:len(rows) // 2], 2)
+            edited = pictures.take(chosen, flips[:len(chosen)], "edited")
+            edits = pictures.beside["edits"][chosen]
+            chosen, exchanged = [*chosen, *edits[:, 0]], torch.from_numpy(np.array(edits[:, 1]))
+        labels = pictures.labels(chosen, flips) if self.parts else None
+        real = pictures.take(chosen, flips).contiguous(memory_format=torch.channels_last)
+        return Part(real, z, u, labels, seeds, edited, exchanged)
 
     def _plan(self, part: Part) -> None:
         """What is to be blended, and how much each pixel counts."""
         config, real, labels = self.config, part.real, part.labels
         part.weight, part.blend_weight = self._weight(real, labels), torch.ones_like(real[:, :1])
         if config.blend_weight:
-            pair = None if labels is None else (labels, labels.roll(-1, 0))
-            part.blend = blends(real, real.roll(-1, 0), part.u, self.resolution // config.network.style_size,
+            pair = None if labels is None else (labels, part.reference(labels))
+            part.blend = blends(real, part.reference(real), part.u, self.resolution // config.network.style_size,
                                 labels=pair, parts=self.parts, share=config.part_blends)
+            if part.edited is not None:
+                part.blend = part.blend.begun(known_edits(part.edited, *pair, part.exchanged, part.u))
             if pair is not None:
                 taken = torch.where(part.blend.mask[:, 0] > 0.5, pair[1], pair[0])
                 part.blend_weight = self._weight(real, taken)
@@ -189,26 +216,18 @@ class StyleMap(Recipe):
             return torch.ones_like(real[:, :1])
         return 1 - share + share * balanced(labels, self.parts)
 
-    def _labels(self, trainer: Trainer, step: int, rows: Sequence[int]) -> Tensor | None:
-        """Part labels uint8 [N,R,R] of these rows, mirrored as their pictures are."""
-        if not self.parts:
-            return None
-        array, pictures = trainer.pictures.beside["labels"], trainer.pictures
-        found = np.stack([array[index] for index in pictures.indices(step, self.config.batch, rows)])
-        return torch.from_numpy(np.where(pictures.flips(step, rows)[:, None, None], found[:, :, ::-1], found))
-
     def _generate(self, net: StyleMapGAN, part: Part, alone: bool) -> None:
         """All pictures of a step in one decode: reconstructions, samples and blends."""
         part.encoded = net.encode(part.real)
         own = net.expand(part.encoded)
         kinds = {"recon": own}
-        if not alone:
+        if not alone and self.config.sample_weight:
             part.mapped = net.map(part.z)
             kinds["sample"] = net.expand(part.mapped)
         if part.blend is not None:
             # as `stylemaps.blend` in space w+: at each level under the mask max-pooled to it
             masks = (F.adaptive_max_pool2d(part.blend.mask, x.shape[-2:]).to(x.dtype) for x in own)
-            kinds["blend"] = [torch.lerp(x, x.roll(-1, 0), mask) for x, mask in zip(own, masks, strict=True)]
+            kinds["blend"] = [torch.lerp(x, part.reference(x), mask) for x, mask in zip(own, masks, strict=True)]
         levels = [torch.cat(kind) for kind in zip(*kinds.values(), strict=True)]
         part.fakes = dict(zip(kinds, net.decode(levels).chunk(len(kinds)), strict=True))
 
@@ -261,12 +280,14 @@ class StyleMap(Recipe):
         if alone:
             return loss, losses
         names = {"recon": "G recon", "sample": "G", "blend": "G blend"}
+        weights = {"recon": 1.0, "sample": config.sample_weight, "blend": config.blend_weight}
         scores = judged(trainer.discriminator, *(self._seen(trainer, fake, part.seeds, 4 + i)
                                                  for i, fake in enumerate(part.fakes.values())))
         for i, kind in enumerate(part.fakes):
             losses[names[kind]] = self.maker_loss(scores[i])
-            weight = config.adversarial_weight * (config.blend_weight if kind == "blend" else 1.0)
-            loss = loss + weight * losses[names[kind]]
+            loss = loss + config.adversarial_weight * weights[kind] * losses[names[kind]]
+        if part.mapped is None:
+            return loss, losses
         indomain = self.indomain_loss(trainer.generator, part)
         return loss + config.indomain_weight * indomain, losses | {"in domain": indomain}
 
