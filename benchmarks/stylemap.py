@@ -2,8 +2,8 @@
 
     python benchmarks/stylemap.py --data HELDOUT [--count 500] [--sheet-only]
 
-HELDOUT is a folder made by datasets/avatars with the split "heldout" and part labels (--parts): no picture of it was
-trained on. Writes benchmarks/stylemap.json, docs/models/avatars-stylemap-64.md and
+HELDOUT is a folder made by datasets/avatars with the split "heldout", part labels and known edits (--parts --edits): no
+picture of it was trained on. Writes benchmarks/stylemap.json, docs/models/avatars-stylemap-64.md and
 docs/images/avatars-stylemap-contact-sheet.jpg. Needs the extra `metrics`.
 
 Copy-paste takes the reference's pixels under the mask. The vector model is the built-in avatars-64: its encoder's
@@ -36,7 +36,7 @@ from comod_core.files import atomic_write  # noqa: E402
 from comod_core.loading import find_model  # noqa: E402
 from comod_core.metrics import frechet_distance, perceptual_distance  # noqa: E402
 from comod_core.metrics.lite0 import Lite0  # noqa: E402
-from comod_core.training.avatars import load_avatars, load_labels  # noqa: E402
+from comod_core.training.avatars import load_avatars, load_edits, load_labels  # noqa: E402
 from comod_core.training.grids import save_grid  # noqa: E402
 from comod_core.training.heldout import to_bytes  # noqa: E402
 
@@ -68,10 +68,36 @@ class Pairs:
         return masks.grow((here | taken).float(), GROW), taken.float()
 
 
+@dataclasses.dataclass
+class Known:
+    """Edits whose outcome is drawn: pictures, references and outcomes [N,3,R,R], masks [N,1,R,R], parts [N] by name."""
+
+    source: Tensor
+    reference: Tensor
+    outcome: Tensor
+    mask: Tensor
+    part: np.ndarray
+
+    @classmethod
+    def load(cls, folder: Path, count: int) -> Known:
+        """The first `count` edits that take from another picture; masks as in `Pairs.part`."""
+        images, (labels, names) = load_avatars(folder)[0], load_labels(folder)
+        edits, edited = load_edits(folder)
+        rows = np.flatnonzero(edits[:, 0] != np.arange(len(edits)))[:count]
+        its, part = edits[rows].T
+        taken = (labels[rows] == part[:, None, None]) | (labels[its] == part[:, None, None])
+        mask = masks.grow(torch.from_numpy(taken)[:, None].float(), GROW)
+        return cls(as_pictures(images[rows]), as_pictures(images[its]), as_pictures(edited[rows]), mask,
+                   np.array(names)[part])
+
+
+def as_pictures(array: np.ndarray) -> Tensor:
+    return torch.from_numpy(np.array(array)).permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
 def load(folder: Path, count: int) -> Pairs:
     images, (labels, names) = load_avatars(folder)[0][:count], load_labels(folder)
-    source = torch.from_numpy(np.array(images)).permute(0, 3, 1, 2).float() / 127.5 - 1
-    return Pairs(source, torch.from_numpy(np.array(labels[:count]))[:, None], names)
+    return Pairs(as_pictures(images), torch.from_numpy(np.array(labels[:count]))[:, None], names)
 
 
 def batched(job: Callable[..., Tensor], *rows: Tensor) -> Tensor:
@@ -176,6 +202,14 @@ class Scores:
             found[part] = dict(zip(LOCAL, values, strict=True))
         return found
 
+    def known(self, method, edits: Known) -> dict[str, float]:
+        """MSE to the drawn outcome under the mask, by part, and FD-Lite0 between what is made and what is drawn."""
+        made = batched(method.edit, edits.source, edits.reference, edits.mask)
+        found = {part: mse(made[rows], edits.outcome[rows], edits.mask[rows])
+                 for part in PARTS for rows in [torch.from_numpy(edits.part == part)]}
+        drawn = self.features(to_bytes(edits.outcome))
+        return found | {"FD-Lite0": float(frechet_distance(drawn, self.features(to_bytes(made))))}
+
     def samples(self, net) -> dict[str, float]:
         """FD-Lite0 of as many random pictures."""
         found = {}
@@ -209,16 +243,17 @@ def latency(net, vector, pairs: Pairs) -> dict[str, float]:
     return found
 
 
-def run(net, pairs: Pairs) -> dict:
+def run(net, pairs: Pairs, edits: Known) -> dict:
     vector, scores = load_model(VECTOR), Scores(pairs)
     found = {"floor": scores.floor(), "latency": latency(net, vector, pairs), "load": os.getloadavg()[0],
-             "samples": scores.samples(net), "whole": {}, "local": {}}
+             "samples": scores.samples(net), "edits": len(edits.part), "whole": {}, "local": {}, "known": {}}
     for method in (StyleMaps(net), Vectors(vector)):
         found["whole"][method.name] = scores.whole(method)
         print(method.name, found["whole"][method.name], flush=True)
     for method in (StyleMaps(net), Doors(net), CopyPaste(), Vectors(vector)):
         found["local"][method.name] = scores.local(method)
-        print(method.name, found["local"][method.name], flush=True)
+        found["known"][method.name] = scores.known(method, edits)
+        print(method.name, found["local"][method.name], found["known"][method.name], flush=True)
     return found
 
 
@@ -230,7 +265,9 @@ def table(rows: dict[str, dict[str, float]], columns: tuple[str, ...]) -> list[s
 
 
 def shown(column: str, value: float) -> str:
-    return f"{value:.4f}" if column.startswith("MSE") else f"{value:.1f}" if column.startswith("FD") else f"{value:.3f}"
+    if column.startswith("FD"):
+        return f"{value:.1f}"
+    return f"{value:.4f}" if column.startswith("MSE") or column in PARTS else f"{value:.3f}"
 
 
 def card(record: dict) -> str:
@@ -258,6 +295,9 @@ def card(record: dict) -> str:
               + ", ".join(f"{value:.1f} with {name}" for name, value in found["samples"].items())
               + f". One half of the real pictures against the other: {found['floor']:.1f} (fewer pictures, larger "
               "distances).", "",
+              "**Edits whose outcome is known.** The avatar generator draws a picture with a part of another one, in "
+              f"that one's colours; {found['edits']} such edits, masks as below. MSE to that drawing under the mask, "
+              "and FD-Lite0 between what is made and what is drawn.", "", *table(found["known"], (*PARTS, "FD-Lite0")),
               f"**Edits.** A part of the next picture, under a mask of the part in either picture, {GROW} pixels "
               "larger. MSE_src: outside of the mask against the picture; MSE_ref: inside against the reference, whose "
               "skin and background are there too; MSE_part: only where the reference has the part. FD-Lite0: of the "
@@ -295,6 +335,7 @@ def main() -> None:
     parser.add_argument("--sheet-only", action="store_true")
     options = parser.parse_args()
     net, file, pairs = load_model(MODEL), find_model(MODEL)[0], load(options.data, options.count)
+    edits = Known.load(options.data, options.count)
     contact_sheet(net, pairs, SHEET)
     if options.sheet_only:
         return
@@ -302,7 +343,7 @@ def main() -> None:
               "parameters": sum(p.numel() for p in net.parameters()), "count": len(pairs.source),
               "header": {key: read_header(file)[key] for key in ("origin", "credits", "licence", "steps", "mapping")},
               "machine": f"{os.cpu_count()} cores, {platform.machine()} {platform.system()}, torch {torch.__version__}",
-              "threads": torch.get_num_threads(), "results": run(net, pairs)}
+              "threads": torch.get_num_threads(), "results": run(net, pairs, edits)}
     with atomic_write(Path(__file__).with_suffix(".json"), "w") as out:
         out.write(json.dumps(record, indent=1) + "\n")
     with atomic_write(ROOT / "docs" / "models" / f"{MODEL}.md", "w") as out:
