@@ -33,6 +33,7 @@ sys.path.insert(0, str(ROOT))
 from comod_core import load_model  # noqa: E402
 from comod_core.checkpoints.store import read_header  # noqa: E402
 from comod_core.files import atomic_write  # noqa: E402
+from comod_core.instances.extractors import load_extractor  # noqa: E402
 from comod_core.instances.generation import as_bytes, generate  # noqa: E402
 from comod_core.loading import find_model  # noqa: E402
 from comod_core.metrics import frechet_distance, kernel_distance, nearest_neighbour_scores  # noqa: E402
@@ -89,10 +90,18 @@ def unit(rows: np.ndarray) -> np.ndarray:
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
-def samples(net, features: np.ndarray, first: int) -> Tensor:
+def conditions(net, images: Tensor) -> Tensor | None:
+    """The features that a network takes, of pictures uint8 [N,3,R,R]; None where it takes none."""
+    if not net.feature_size:
+        return None
+    rows = load_extractor(net.info.features, next(net.parameters()).device)(images)
+    return torch.from_numpy(unit(rows))
+
+
+def samples(net, images: Tensor, first: int) -> Tensor:
     """One sample an instance, of the seeds first, first + 1, ...: uint8 [N,3,R,R]."""
-    wanted = torch.from_numpy(features) if net.feature_size else None
-    return torch.cat([as_bytes(one.image) for one in generate(net, range(first, first + len(features)), wanted)])
+    seeds = range(first, first + len(images))
+    return torch.cat([as_bytes(one.image) for one in generate(net, seeds, conditions(net, images))])
 
 
 def quality(real: np.ndarray, fake: np.ndarray) -> dict[str, float]:
@@ -122,7 +131,7 @@ def measure(nets: dict, wanted: Pictures, train: Pictures, network: Lite0, own: 
     """Numbers of each network, of retrieval and of real pictures, with these instances."""
     found = {}
     for name, net in nets.items():
-        first, second = (samples(net, wanted.unit, seed) for seed in (0, len(wanted.unit)))
+        first, second = (samples(net, wanted.images, seed) for seed in (0, len(wanted.unit)))
         features = network(first)
         a, b = unit(features), unit(network(second))
         found[name] = quality(wanted.features, features) | kinship(a, first, wanted, train, own)
@@ -151,7 +160,8 @@ def contact_sheet(net, sets: list[Pictures], train: Pictures, path: Path) -> Non
     for wanted, count in zip(sets, (8, 2, 2), strict=False):
         for i in range(count):
             near = np.argsort(-(train.unit @ wanted.unit[i]))[:3]
-            made = [as_bytes(one.image)[0] for one in generate(net, range(6), torch.from_numpy(wanted.unit[i]))]
+            look = conditions(net, wanted.images[i:i + 1])[0]
+            made = [as_bytes(one.image)[0] for one in generate(net, range(6), look)]
             gap = torch.full((3, net.resolution, net.resolution // 8), 255, dtype=torch.uint8)
             rows.append(torch.cat([wanted.images[i], gap, *train.images[near], gap, *made], dim=2))
     save_grid(path, torch.cat(rows, dim=1).permute(1, 2, 0).contiguous())
@@ -186,7 +196,7 @@ def card(record: dict) -> str:
              f"- Training: on the first {record['rows']:,} pictures of the set; {int(header['steps']):,} steps of "
              f"{record['batch']} pictures in its last run; [docs/training.md](../training.md) has all of them.",
              f"- File: SHA-256 `{record['sha256']}`, {record['bytes'] / 1e6:.1f} MB, {record['parameters'] / 1e6:.1f} "
-             "M parameters without the discriminator. Instance features: lite0.",
+             f"M parameters without the discriminator. Instance features: {record['features']}.",
              f"- Measured: {record['count']} instances of each set, one sample each, psi 1; {record['machine']}.", "",
              *([f"The {PLAIN} has the same layers without the instance and was trained from nothing by the same "
                 f"discriminator alone, on the same pictures, for {record['plain steps']:,} steps of "
@@ -204,7 +214,7 @@ def card(record: dict) -> str:
               "more varied; colours: root mean square difference of 8x8 thumbnails to the instance's, lower is nearer.",
               "- precision and density: how real samples look, recall and coverage: how much of the real variety they "
               "have; with 5 neighbours. All by EfficientNet-Lite0, never to be compared with a published FID; these "
-              "features are also the model's condition."]
+              "features are also a part of the model's condition."]
     return "\n".join(lines)
 
 
@@ -236,8 +246,8 @@ def main() -> None:
         results[f"{kind} ({wanted.title})"] = measure(nets, wanted, train, network)
     file = find_model(options.model)[0]
     header = read_header(file)
-    record = {"model": MODEL, "sha256": net.info.sha256, "bytes": file.stat().st_size, "rows": options.rows,
-              "count": options.count,
+    record = {"model": MODEL, "features": net.info.features, "sha256": net.info.sha256, "bytes": file.stat().st_size,
+              "rows": options.rows, "count": options.count,
               "parameters": sum(p.numel() for p in net.parameters()), "batch": json.loads(header["training"])["batch"],
               "plain steps": int(read_header(options.plain)["steps"]) if options.plain else None,
               "plain batch": json.loads(read_header(options.plain)["training"])["batch"] if options.plain else None,

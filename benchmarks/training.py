@@ -66,14 +66,14 @@ class OneProcess:
 def place_of(precision: str, device: str):
     """Where a run takes place, by accelerate where it is installed."""
     try:
+        from accelerate.state import AcceleratorState
+
         from comod_core.training.place import Place
 
-        if int(os.environ.get("WORLD_SIZE", 1)) == 1:
-            from accelerate.state import AcceleratorState
-
-            AcceleratorState._reset_state(reset_partial_state=True)     # it takes one number format a process
+        # it takes one number format a process; the connections between several processes stay
+        AcceleratorState._reset_state(reset_partial_state=int(os.environ.get("WORLD_SIZE", 1)) == 1)
         return Place(precision, cpu=device == "cpu")
-    except CoModError:
+    except (CoModError, ImportError):
         return OneProcess(precision, device)
 
 

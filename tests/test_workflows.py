@@ -10,7 +10,8 @@ FOLDER = Path(__file__).resolve().parent.parent / "workflows"
 EXAMPLES = FOLDER.parent / "example_pictures"
 WORKFLOWS = sorted(FOLDER.glob("*.json"))
 EXPECTED = {"completion", "variations_grid", "outpainting", "seeds_psi_sweep", "style_blend", "style_transplant",
-            "style_mix", "style_direction", "instance_gallery", "instance_interpolate", "instance_neighbours"}
+            "style_mix", "style_direction", "style_sample", "instance_gallery", "instance_interpolate",
+            "instance_neighbours"}
 
 
 @pytest.fixture(params=WORKFLOWS, ids=lambda path: path.stem)
@@ -102,7 +103,6 @@ def test_a_picture_without_a_painted_hole_says_what_to_do(with_own_picture, node
 
 
 def test_every_node_is_in_a_workflow_or_makes_masks(nodes):
-    """Text guidance needs a CLIP, which does not come along; random style maps a model that was trained for longer than
-    the built-in one."""
+    """Text guidance needs a CLIP, which does not come along."""
     used = {node["type"] for path in WORKFLOWS for node in json.loads(path.read_text("utf-8"))["nodes"]}
-    assert set(nodes) - used <= {"CoModMaskFreeForm", "CoModMaskEdit", "CoModInstanceText", "CoModStyleMapSample"}
+    assert set(nodes) - used <= {"CoModMaskFreeForm", "CoModMaskEdit", "CoModInstanceText"}
