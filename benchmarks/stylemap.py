@@ -6,7 +6,7 @@ HELDOUT is a folder made by datasets/avatars with the split "heldout", part labe
 picture of it was trained on. Writes benchmarks/stylemap.json, docs/models/avatars-stylemap-64.md and
 docs/images/avatars-stylemap-contact-sheet.jpg. Needs the extra `metrics`.
 
-Copy-paste takes the reference's pixels under the mask. The vector model is the built-in avatars-64: its encoder's
+Copy-paste takes the reference's pixels under the mask, as they are or made seamless as the doors' edits are. The vector model is the built-in avatars-64: its encoder's
 global code is the one vector that a picture becomes. Its reconstruction is decoded from that vector alone (the whole
 picture is a hole, w is the mean); its edit completes the masked part of the source with the mean of both vectors.
 """
@@ -142,6 +142,20 @@ class CopyPaste:
         return torch.lerp(a, b, mask)
 
 
+class SeamlessPaste:
+    """Copy-paste with what the doors do to an edit, but without a network: the surroundings' colours, the soft edge."""
+
+    name = "copy-paste, seamless"
+
+    def __init__(self, net):
+        self.net = net
+
+    def edit(self, a: Tensor, b: Tensor, mask: Tensor) -> Tensor:
+        photo = photos.prepare(self.net, a)
+        donor = photos.donated(photo, photos.prepare(self.net, b).inputs, mask)
+        return photos.blend_back(photo, b, mask, donor)
+
+
 class Vectors:
     """The vector model; see the top of this file."""
 
@@ -250,7 +264,7 @@ def run(net, pairs: Pairs, edits: Known) -> dict:
     for method in (StyleMaps(net), Vectors(vector)):
         found["whole"][method.name] = scores.whole(method)
         print(method.name, found["whole"][method.name], flush=True)
-    for method in (StyleMaps(net), Doors(net), CopyPaste(), Vectors(vector)):
+    for method in (StyleMaps(net), Doors(net), CopyPaste(), SeamlessPaste(net), Vectors(vector)):
         found["local"][method.name] = scores.local(method)
         found["known"][method.name] = scores.known(method, edits)
         print(method.name, found["local"][method.name], found["known"][method.name], flush=True)
