@@ -6,9 +6,10 @@ HELDOUT is a folder made by datasets/avatars with the split "heldout", part labe
 picture of it was trained on. Writes benchmarks/stylemap.json, docs/models/avatars-stylemap-64.md and
 docs/images/avatars-stylemap-contact-sheet.jpg. Needs the extra `metrics`.
 
-Copy-paste takes the reference's pixels under the mask, as they are or made seamless as the doors' edits are. The vector model is the built-in avatars-64: its encoder's
-global code is the one vector that a picture becomes. Its reconstruction is decoded from that vector alone (the whole
-picture is a hole, w is the mean); its edit completes the masked part of the source with the mean of both vectors.
+Copy-paste takes the reference's pixels under the mask, as they are or made seamless as the doors' edits are. The
+vector model is the built-in avatars-64: its encoder's global code is the one vector that a picture becomes. Its
+reconstruction is decoded from that vector alone (the whole picture is a hole, w is the mean); its edit completes the
+masked part of the source with the mean of both vectors.
 """
 from __future__ import annotations
 
