@@ -189,8 +189,9 @@ def card(record: dict) -> str:
              f"to try everything and knows only its four styles. With held-out instances {heldout['same style']:.0%} "
              f"of the samples have the instance's style ({swapped['same style']:.0%} by chance); their colours are "
              f"{heldout['colours']:.3f} away from the instance's, those of another instance's samples "
-             f"{swapped['colours']:.3f}. To the eye, expressions and clothes do not follow the instance, and the "
-             "samples of two seeds are much alike.", "",
+             f"{swapped['colours']:.3f}. To the eye, samples have the colours of the instance's "
+             "background, skin, hair and clothes, while hair, clothes and glasses differ from seed to seed; eyes are "
+             "the weakest part, and expressions hardly vary.", "",
              f"- Data: {header['origin']}; {header['credits']}.",
              f"- Licence of the weights: {header['licence']}.",
              f"- Training: on the first {record['rows']:,} pictures of the set; {int(header['steps']):,} steps of "

@@ -40,7 +40,7 @@ def test_round_trip(tmp_path):
 def test_those_that_come_with_the_package():
     for name, path in built_in().items():
         found = open_instances(name)
-        assert len(found) > 10 and found.extractor == "lite0" and found.feature(0).shape == (1280,)
+        assert len(found) > 10 and found.extractor == "lite0-colours" and found.feature(0).shape == (1472,)
         assert {file.stem for file in path.with_suffix("").glob("*.png")} == set(found.names)
 
 
