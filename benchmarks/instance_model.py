@@ -200,7 +200,7 @@ def card(record: dict) -> str:
              f"M parameters without the discriminator. Instance features: {record['features']}.",
              f"- Measured: {record['count']} instances of each set, one sample each, psi 1; {record['machine']}.", "",
              *([f"The {PLAIN} has the same layers without the instance and was trained from nothing by the same "
-                f"discriminator alone, on the same pictures, for {record['plain steps']:,} steps of "
+                f"discriminator alone, on 40,000 drawings of the same styles, for {record['plain steps']:,} steps of "
                 f"{record['plain batch']} pictures. In the end that discriminator told nearly all of its pictures; "
                 "[docs/training.md](../training.md) has its best moment."] if record["plain steps"] else []),
              f"'{SWAPPED.capitalize()}' are the same pictures, each compared with an instance drawn at random: what "
