@@ -22,7 +22,7 @@ def settings(name: str, **changes):
 def trainer_of(name: str, **changes) -> Trainer:
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (256 if name == "completion" else 32, 64, 64, 3), np.uint8)
-    features = rng.standard_normal((len(images), 1280), np.float32)
+    features = rng.standard_normal((len(images), 1472), np.float32)
     beside = {"labels": rng.integers(0, 4, images.shape[:3]).astype(np.uint8),
               "instances": features / np.linalg.norm(features, axis=1, keepdims=True)}
     recipe = recipe_of(settings(name, **changes))
