@@ -26,13 +26,13 @@ PICTURES = 4
 def untrained(path, **config):
     torch.manual_seed(0)
     net = StyleGAN2Generator(StyleGAN2Config(16, (12, 10, 8), 8, 12, mapping_layers=2, **config)).eval()
-    return save_networks(path, {"generator": net}, {"features": "lite0", "licence": "none"})
+    return save_networks(path, {"generator": net}, {"features": "lite0-colours", "licence": "none"})
 
 
 @pytest.fixture(scope="module")
 def files(app_models):
     """Two networks in the model folder, one with instances and one with classes; no stored instances yet."""
-    return {"instance": untrained(app_models / "a-instance.safetensors", feature_size=1280),
+    return {"instance": untrained(app_models / "a-instance.safetensors", feature_size=1472),
             "classes": untrained(app_models / "b-classes.safetensors", label_size=5)}
 
 
@@ -55,9 +55,9 @@ def page(browser, app_url, files):
         (app_url, app_url.replace("http", "ws"), "data:", "blob:")) else None)
     page.goto(app_url, wait_until="domcontentloaded")
     page.get_by_role("tab", name="Instances").click()
-    wait_for_status(page, "avatars-instance-64: 64x64, takes an instance of lite0")
+    wait_for_status(page, "avatars-instance-64: 64x64, takes an instance of lite0-colours")
     choose(page, "model_name", "a-instance.safetensors")
-    wait_for_status(page, "a-instance: 16x16, takes an instance of lite0")
+    wait_for_status(page, "a-instance: 16x16, takes an instance of lite0-colours")
     yield page
     page.close()
 
@@ -109,14 +109,14 @@ def test_a_photo_gives_a_gallery_in_its_look(page, files, photos, tmp_path):
     wait_for_pictures(page, "instance-gallery", 3)
     page.locator("#instance-gallery button").nth(1).click()
     page.wait_for_selector("#instance-large:has-text('Seed 8')")
-    feature = encode(load_extractor("lite0"), open_picture(photos / "photo2.png").image)[0]
+    feature = encode(load_extractor("lite0-colours"), open_picture(photos / "photo2.png").image)[0]
     wanted = next(generation.generate(load_model(files["instance"]), 8, feature))
     assert differs(download(page, "#instance-download", tmp_path), wanted.image) <= 0.51
 
 
 def test_neighbours_are_shown_and_a_click_takes_one(page, app_models, photos):
     pictures = [(path.stem, path) for path in sorted(photos.iterdir())]
-    index_pictures(app_models / "instances" / "four.safetensors", pictures, load_extractor("lite0"))
+    index_pictures(app_models / "instances" / "four.safetensors", pictures, load_extractor("lite0-colours"))
     shutil.copytree(photos, app_models / "instances" / "four")
     page.get_by_role("tab", name="Complete").click()
     page.get_by_role("tab", name="Instances").click()
