@@ -95,9 +95,7 @@ def of_parts(source: Tensor, reference: Tensor, own: Tensor, its: Tensor, part: 
     of source and reference, 0 to `parts`.
     """
     here, taken = (labels.eq(part.view(-1, 1, 1)).unsqueeze(1) for labels in (own, its))
-    mask = (here | taken).to(source.dtype)
-    for i in range(GROW):
-        mask = torch.where(grow.view(-1, 1, 1, 1) > i, F.max_pool2d(mask, 3, 1, 1), mask)
+    mask = _grown((here | taken).to(source.dtype), grow)
     colour, flat = _colours(source, own.long(), its.long(), parts)
     here = F.max_pool2d(here.to(source.dtype), 3, 1, 1) > 0      # its edges are mixed with its colour
     target = torch.where(taken, reference, torch.where(here, colour, source))
@@ -117,11 +115,15 @@ def known_edits(edited: Tensor, own: Tensor, its: Tensor, part: Tensor, u: Tenso
     mask = (own[:count].eq(part) | its[:count].eq(part)).unsqueeze(1).to(edited.dtype)
     box = _boxes(mask)
     broad = (box.mean(dim=(1, 2, 3)) < SMALL) & (u[:count, 2] < 0.5)
-    mask = torch.where(broad.view(-1, 1, 1, 1), box, mask)
-    grow = 1 + (u[:count, 1] * GROW).long()
+    mask = _grown(torch.where(broad.view(-1, 1, 1, 1), box, mask), 1 + (u[:count, 1] * GROW).long())
+    return Blend(mask, edited, torch.ones_like(mask))
+
+
+def _grown(mask: Tensor, grow: Tensor) -> Tensor:
+    """Masks [N,1,R,R] larger by `grow` [N] pixels, GROW at most."""
     for i in range(GROW):
         mask = torch.where(grow.view(-1, 1, 1, 1) > i, F.max_pool2d(mask, 3, 1, 1), mask)
-    return Blend(mask, edited, torch.ones_like(mask))
+    return mask
 
 
 def _boxes(mask: Tensor) -> Tensor:
