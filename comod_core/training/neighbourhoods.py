@@ -63,8 +63,11 @@ def neighbourhoods(features: np.ndarray, count: int, device: torch.device | str 
 def of_groups(groups: np.ndarray, count: int) -> np.ndarray:
     """Instances of the same group as each one's neighbours, itself first, then those after it in turn: int32 [N,count].
 
-    groups int [N]. A group of fewer repeats. Raises CoModError where no group has two.
+    groups int [N]. A group of fewer repeats. Raises CoModError for other values and where no group has two.
     """
+    if groups.ndim != 1 or groups.dtype.kind not in "iu":
+        raise CoModError(f"Training: groups.npy is {groups.dtype} {list(groups.shape)}; it must hold one whole number a "
+                         "picture.")
     order = np.argsort(groups, kind="stable")
     starts = np.flatnonzero(np.r_[True, np.diff(groups[order]) != 0])
     sizes = np.diff(np.r_[starts, len(groups)])

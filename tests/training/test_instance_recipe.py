@@ -101,6 +101,8 @@ def test_groups_are_neighbours_in_turn():
     assert found.tolist() == [[0, 2, 3], [1, 4, 1], [2, 3, 0], [3, 0, 2], [4, 1, 4], [5, 5, 5]]
     with pytest.raises(CoModError, match="a group of its own"):
         of_groups(np.arange(5), 2)
+    with pytest.raises(CoModError, match="one whole number a picture"):
+        of_groups(np.zeros((5, 2)), 2)
 
 
 def test_the_reals_are_of_the_group():
