@@ -66,8 +66,8 @@ def of_groups(groups: np.ndarray, count: int) -> np.ndarray:
     groups int [N]. A group of fewer repeats. Raises CoModError for other values and where no group has two.
     """
     if groups.ndim != 1 or groups.dtype.kind not in "iu":
-        raise CoModError(f"Training: groups.npy is {groups.dtype} {list(groups.shape)}; it must hold one whole number a "
-                         "picture.")
+        raise CoModError(f"Training: groups.npy is {groups.dtype} {list(groups.shape)}; it must hold one whole number "
+                         "a picture.")
     order = np.argsort(groups, kind="stable")
     starts = np.flatnonzero(np.r_[True, np.diff(groups[order]) != 0])
     sizes = np.diff(np.r_[starts, len(groups)])
