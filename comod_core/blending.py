@@ -13,9 +13,11 @@ GRID = 64            # cells a side on which local colour is worked out
 REACH = 1 / 16       # of the model's size: how far the local part of the match fades into the hole (standard deviation)
 FADE = 0.1           # nearness of the border, 1 at it, at which the local part has fallen to half
 
-LIKE = 0.35          # how far a colour may lie from the way between two others and still be a mixture of them
+LIKE = 0.45          # how far a colour may lie from the way between two others and still be a mixture of them
 CONTENT = 0.3        # how far a donor's pixel may differ from its surroundings and still be a part of them
-OVERSHOOT = 1.15, 1.6       # shares of the way from which on a colour counts less and nothing as a mixture
+PLAIN = 0.15         # the same, where what is left of the surroundings is measured
+# shares of the way from which on a colour counts less and nothing as a mixture: where nothing is left, and where all is
+CLEAN, COPIED = (0.2, 0.8), (1.15, 1.6)
 NEAR = 0.3           # differences of this size outside of the hole are the network's error, larger ones are content
 SWEEPS = 8           # of Jacobi's method at each scale
 
@@ -106,18 +108,24 @@ def settle(generated: Tensor, reference: Tensor, donor: Tensor, hidden: Tensor, 
 
     Somebody else's eyes come with a rim of somebody else's skin. What surrounds the hole in the picture (p) and in the
     donor (d) is spread into it; a colour on the way from p to d is a mixture of two skins, and its share of d is taken
-    out. Colours off that way (LIKE), beyond its end (OVERSHOOT) and where the donor differs from its own surroundings
-    (CONTENT) are what one wants from the donor, and stay. In the feather, where p is the picture itself, small
-    differences (NEAR) are taken out as well. Without known pixels nothing changes.
+    out. Colours off that way (LIKE), too far on it and where the donor differs from its own surroundings (CONTENT) are
+    what one wants from the donor, and stay. How far is too far depends on how much of d the edit has where the donor
+    shows nothing else: next to nothing from a network that knows what an edit is, whose dark brows are then brows (CLEAN),
+    all of it in a mere copy (COPIED). In the feather, where p is the picture itself, small differences (NEAR) are taken
+    out as well. Without known pixels nothing changes.
     """
     if not bool(known.any()) or not bool(hole.any()):
         return generated
     p, d = spread(reference, known), spread(donor, known)
     way = d - p
-    share = ((generated - p) * way).sum(dim=0) / way.square().sum(dim=0).clamp_min(0.02)
-    taken, (full, none) = share.clamp(0, OVERSHOOT[0]), OVERSHOOT
-    off = (generated - p - taken * way).square().sum(dim=0)
+    length = way.square().sum(dim=0)
+    share = ((generated - p) * way).sum(dim=0) / length.clamp_min(0.02)
     content = torch.where(known, 0.0, (donor - d).square().sum(dim=0))
+    plain = torch.where(hole, length * torch.exp(-content / (2 * PLAIN ** 2)), 0.0)
+    left = float((plain * share.clamp(0, 1)).sum() / plain.sum().clamp_min(1e-6))
+    full, none = (clean + (copied - clean) * left for clean, copied in zip(CLEAN, COPIED, strict=True))
+    taken = share.clamp(0, full)
+    off = (generated - p - taken * way).square().sum(dim=0)
     weight = torch.exp(-off / (2 * LIKE ** 2) - content / (2 * CONTENT ** 2))
     weight = weight * ((none - share) / (none - full)).clamp(0, 1)
     settled = generated - weight * taken * way
