@@ -110,9 +110,9 @@ def settle(generated: Tensor, reference: Tensor, donor: Tensor, hidden: Tensor, 
     donor (d) is spread into it; a colour on the way from p to d is a mixture of two skins, and its share of d is taken
     out. Colours off that way (LIKE), too far on it and where the donor differs from its own surroundings (CONTENT) are
     what one wants from the donor, and stay. How far is too far depends on how much of d the edit has where the donor
-    shows nothing else: next to nothing from a network that knows what an edit is, whose dark brows are then brows (CLEAN),
-    all of it in a mere copy (COPIED). In the feather, where p is the picture itself, small differences (NEAR) are taken
-    out as well. Without known pixels nothing changes.
+    shows nothing else: next to nothing from a network that knows what an edit is, whose dark brows are then brows
+    (CLEAN), all of it in a mere copy (COPIED). In the feather, where p is the picture itself, small differences (NEAR)
+    are taken out as well. Without known pixels nothing changes.
     """
     if not bool(known.any()) or not bool(hole.any()):
         return generated

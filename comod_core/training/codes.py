@@ -1,4 +1,4 @@
-"""What comes into a hole, seen from afar, as values of a z."""
+"""What a picture shows beyond what a network is given of it, seen from afar, as values of a z."""
 from __future__ import annotations
 
 import numpy as np
@@ -16,6 +16,7 @@ QUANTILES = 513         # of each code's values
 WITHIN = 0.005          # variance of colours in [0,1] within a cell: how little a part of it says of the whole
 SURE = 0.02             # of a cell's pixels, the share that is in doubt where all of them are known
 FAINT = 1e-4            # of the largest component's variance: differences below it are noise
+RIDGE = 0.01            # of the mean variance of a condition's values, added to that of each
 
 
 @torch.no_grad()
@@ -57,16 +58,12 @@ class HoleCodes:
         spread = np.linspace(0, len(images) - 1, len(holes)).astype(int)
         pictures = torch.from_numpy(np.stack([images[i] for i in spread])).permute(0, 3, 1, 2) / 127.5 - 1
         seen = np.stack([self._white(*one) for one in zip(*_cells(pictures, holes), strict=True)])
-        shares = (np.arange(QUANTILES) + 0.5) / QUANTILES
-        self.quantiles = np.quantile(seen, shares, axis=0)
-        self.normal = torch.special.ndtri(torch.from_numpy(shares)).numpy()
+        self.quantiles, self.normal = _distribution(seen)
 
     def __call__(self, pictures: Tensor, holes: Tensor) -> Tensor:
         """Pictures [N,3,R,R] in [-1,1] and their holes [N,1,R,R] -> float32 [N,size] on their device."""
         values = np.stack([self._white(*one) for one in zip(*_cells(pictures, holes), strict=True)])
-        codes = [np.interp(column, known, self.normal)
-                 for column, known in zip(values.T, self.quantiles.T, strict=True)]
-        return torch.from_numpy(np.stack(codes, axis=1)).to(pictures.device, torch.float32)
+        return _as_normal(values, self.quantiles, self.normal).to(pictures.device)
 
     def _white(self, whole: np.ndarray, known: np.ndarray, open_: np.ndarray) -> np.ndarray:
         """whole, known [V]: the mean colours of all pixels of a cell, and of those outside of the hole; open_ [V]: the
@@ -77,6 +74,57 @@ class HoleCodes:
         left = self.covariance - gain @ self.covariance
         spread = self.axes.T @ left @ self.axes + self.faint * np.eye(self.axes.shape[1])
         return np.linalg.solve(np.linalg.cholesky((spread + spread.T) / 2), self.axes.T @ gap)
+
+
+class ConditionCodes:
+    """How a picture differs from what one would expect of its condition, as values that are distributed as a z is.
+
+    Expected is what a ridge regression makes of the condition's mean values in SIDE x SIDE cells. A code is what it
+    leaves of the picture's thumbnail along the principal components of all that it leaves, whitened, and made normal
+    value by value. Of a line drawing that is mostly the colours.
+
+    images uint8 [N,S,S,3] and conditions [N,C,R,R], both of the same examples; size: how many components, the largest
+    first. Raises CoModError for more components than there can be.
+    """
+
+    def __init__(self, images: np.ndarray, conditions: Tensor, size: int):
+        found, given = thumbnails(images).astype(np.float64), _pooled(conditions)
+        if not 1 <= size <= min(found.shape):
+            raise CoModError(f"Training: {size} components of {len(images)} pictures' thumbnails of {found.shape[1]} "
+                             f"values; take 1 to {min(found.shape)}.")
+        self.mean, self.usual = found.mean(axis=0), given.mean(axis=0)
+        x, y = given - self.usual, found - self.mean
+        square = x.T @ x
+        weight = RIDGE * max(np.trace(square) / len(square), 1e-9)
+        self.gain = np.linalg.solve(square + weight * np.eye(len(square)), x.T @ y)
+        left = y - x @ self.gain
+        values, axes = np.linalg.eigh(left.T @ left / len(left))
+        self.axes = (axes / np.sqrt(values.clip(FAINT * max(values[-1], 1e-9))))[:, ::-1][:, :size]
+        self.quantiles, self.normal = _distribution(left @ self.axes)
+
+    def __call__(self, pictures: Tensor, conditions: Tensor) -> Tensor:
+        """Pictures [N,3,R,R] in [-1,1] and their conditions [N,C,R,R] -> float32 [N,size] on their device."""
+        cells = F.adaptive_avg_pool2d(pictures.detach().float().cpu() * 0.5 + 0.5, SIDE)
+        found = cells.permute(0, 2, 3, 1).flatten(1).double().numpy()
+        left = found - self.mean - (_pooled(conditions) - self.usual) @ self.gain
+        return _as_normal(left @ self.axes, self.quantiles, self.normal).to(pictures.device)
+
+
+def _pooled(conditions: Tensor) -> np.ndarray:
+    """[N,C,R,R] -> [N,C*SIDE*SIDE]."""
+    return F.adaptive_avg_pool2d(conditions.detach().float().cpu(), SIDE).flatten(1).double().numpy()
+
+
+def _distribution(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Quantiles of each column [QUANTILES,size], and those of a normal distribution [QUANTILES]."""
+    shares = (np.arange(QUANTILES) + 0.5) / QUANTILES
+    return np.quantile(values, shares, axis=0), torch.special.ndtri(torch.from_numpy(shares)).numpy()
+
+
+def _as_normal(values: np.ndarray, quantiles: np.ndarray, normal: np.ndarray) -> Tensor:
+    """Values [N,size] of which these are the quantiles, each made normal: float32."""
+    codes = [np.interp(column, known, normal) for column, known in zip(values.T, quantiles.T, strict=True)]
+    return torch.from_numpy(np.stack(codes, axis=1)).float()
 
 
 def _cells(pictures: Tensor, holes: Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

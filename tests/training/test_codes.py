@@ -7,7 +7,7 @@ import torch
 from test_loop import CONFIG, pictures
 
 from comod_core import CoModError
-from comod_core.training.codes import HoleCodes, _cells, listen
+from comod_core.training.codes import ConditionCodes, HoleCodes, _cells, listen
 from comod_core.training.recipes import CompletionConfig, recipe_of
 from comod_core.training.trainer import Trainer
 
@@ -63,6 +63,24 @@ def test_codes_say_nothing_that_the_surroundings_tell():
     seen = as_tensor(apart)[right, :, 0, 0]         # codes of the hidden half know nothing of the half that is seen
     together = np.corrcoef(torch.cat([found, seen], dim=1).T.numpy())[:3, 3:]
     assert np.abs(together).max() < 0.25
+
+
+def test_codes_of_conditions_say_what_the_condition_does_not():
+    """A condition tells the brightness of the left half; the colour of the right one is its own."""
+    random = np.random.default_rng(8)
+    told, own = random.uniform(0, 255, 800), random.integers(0, 255, (800, 3), dtype=np.uint8)
+    left = flat(told.astype(np.uint8)[:, None].repeat(3, 1))
+    images = np.concatenate([left[:, :, :8], flat(own)[:, :, 8:]], axis=2)
+    conditions = torch.from_numpy(1 - told / 255).float()[:, None, None, None].expand(-1, 1, 16, 16)
+    codes = ConditionCodes(images[:600], conditions[:600], 3)
+    found = codes(as_tensor(images), conditions)[600:]
+    assert found.mean(dim=0).abs().max() < 0.2 and (found.std(dim=0) - 1).abs().max() < 0.2
+    assert np.abs(np.corrcoef(found.T.numpy(), told[600:])[3, :3]).max() < 0.3
+    fitted = np.linalg.lstsq(np.c_[found.numpy(), np.ones(200)], own[600:].astype(float), rcond=None)[0]
+    error = own[600:] - np.c_[found.numpy(), np.ones(200)] @ fitted
+    assert error.std() < 0.2 * own[600:].std()
+    with pytest.raises(CoModError, match="9 components of 8 pictures"):
+        ConditionCodes(images[:8], conditions[:8], 9)
 
 
 def test_what_is_known_changes_no_code_where_nothing_is_hidden():

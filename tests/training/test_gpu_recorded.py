@@ -3,6 +3,7 @@ import math
 
 import pytest
 import torch
+from accelerate.state import AcceleratorState
 from recordable_runs import CHANGES, trainer_of
 
 from comod_core.training.recorded import EAGER
@@ -17,6 +18,14 @@ def exact():
     torch.backends.cudnn.allow_tf32 = False
     yield
     torch.backends.cudnn.allow_tf32 = before
+
+
+@pytest.fixture(autouse=True)
+def any_precision():
+    """accelerate lets a process have one precision, unless it forgets which."""
+    AcceleratorState._reset_state(reset_partial_state=True)
+    yield
+    AcceleratorState._reset_state(reset_partial_state=True)
 
 
 def carry(source, target, folder) -> None:

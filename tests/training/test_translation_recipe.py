@@ -174,3 +174,50 @@ def test_errors():
         config(diversity_weight=1.0)
     with pytest.raises(CoModError, match="network.pix2pix"):
         config(network=CoModConfig(16, **SMALL))
+
+
+def test_a_guided_z_says_what_the_condition_does_not():
+    images, labels = pairs()
+    images = np.random.default_rng(3).integers(0, 256, (24, 1, 1, 3), dtype=np.uint8).repeat(16, 1).repeat(16, 2)
+    network = dataclasses.replace(NETWORKS["comodgan"], mapping_lr_mul=1.0)         # quick to learn
+    settings = config(network=network, guided=3, l1_only_kimg=10.0, learning_rate=0.01, generator_beta1=0.9, batch=8,
+                      jitter=0.0, drop=0.0, total_kimg=1.0, style_mixing=0.9, noise_mode="none")
+    trainer = Trainer(recipe_of(settings), images, beside={"labels": labels})
+    losses = [trainer.run_step()["L1"] for _ in range(120)]
+    recipe, net = trainer.recipe, trainer.generator
+    wanted, seen = torch.from_numpy(images).permute(0, 3, 1, 2) / 127.5 - 1, recipe._unvaried_rows(trainer, range(24))
+    z = torch.randn(24, 8, generator=torch.Generator().manual_seed(0))
+    z[:, :3] = recipe.codes(wanted, seen)
+    with torch.no_grad():
+        made = net.decode(net.encode(seen, dropout=False), net.map(z), "none").mean(dim=(2, 3))
+    gaps = torch.cdist(made, wanted.mean(dim=(2, 3)))
+    assert np.mean(losses[-5:]) < 0.6 * np.mean(losses[:5])
+    assert gaps.diagonal().mean() < 0.6 * gaps.mean()
+
+
+def test_the_first_picture_of_a_condition_is_guided_and_compared():
+    images, labels = pairs()
+    settings = config(guided=2, samples_per_condition=2, batch=8, style_mixing=0.9)
+    trainer = Trainer(recipe_of(settings), images, beside={"labels": labels})
+    recipe, seen = trainer.recipe, []
+    part = recipe.draw(trainer, 0, range(8))
+    chosen = trainer.pictures.indices(0, 8, range(4))
+    codes = recipe.codes(part.wanted[::2], recipe._unvaried_rows(trainer, chosen))
+    assert torch.equal(part.codes, codes)
+    original = trainer.generator.map
+    trainer.generator.map = lambda z: seen.append(z) or original(z)
+    recipe._generate(trainer, part)
+    torch.testing.assert_close(seen[0][::2, :2], codes)
+    assert not torch.isclose(seen[0][1::2, :2], codes).any()
+    changed = dataclasses.replace(part, fake=part.fake.clone())
+    changed.fake[1::2] = 7.0
+    assert torch.equal(*(recipe._likeness(trainer, one)[1]["L1"] for one in (part, changed)))
+
+
+@pytest.mark.parametrize(("changes", "words"), [
+    ({"architecture": "spade", "guided": 2}, "guided"), ({"guided": 9}, "guided"),
+    ({"guided": 2, "diversity_weight": 1.0, "samples_per_condition": 2, "perceptual_weight": 1.0}, "diversity_weight"),
+])
+def test_settings_that_do_not_go_with_a_guided_z(changes, words):
+    with pytest.raises(CoModError, match=words):
+        config(**changes)

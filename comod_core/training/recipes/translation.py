@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from ...labels import AVATAR_PARTS, paint, parse_table, read_table
 from ...networks import CoModConfig
 from ...translation import translate_batch
+from ..codes import PICTURES, ConditionCodes, listen
 from ..drawings import DRAWS, check_edges, check_label_array, complete_edges, draws, vary_labels, vary_lines
 from ..heldout import GRID_ROWS, GRID_SEEDS, HeldOut, to_bytes
 from ..losses import best_of, discriminator_hinge, discriminator_loss, generator_hinge, generator_loss
@@ -31,7 +32,8 @@ from .translation_config import ARCHITECTURES, PUBLISHED, TranslationConfig, con
 class Part:
     """What one process sees of a batch at a time: pairs to score as real, and conditions to make pictures of.
 
-    real, wanted [N,3,R,R] in [-1,1]; shown, condition [N,C,R,R]; seeds: one a sample.
+    real, wanted [N,3,R,R] in [-1,1]; shown, condition [N,C,R,R]; seeds: one a sample; codes [N/k,guided] of the first
+    sample of each condition, or None.
     """
 
     real: Tensor
@@ -39,6 +41,7 @@ class Part:
     wanted: Tensor
     condition: Tensor
     seeds: list[int]
+    codes: Tensor | None = None
     fake: Tensor | None = None
     w: Tensor | None = None
 
@@ -53,6 +56,25 @@ class Translation(Recipe):
     def __init__(self, config: TranslationConfig):
         super().__init__(config)
         self.perceptual: nn.Module | None = PerceptualDistance() if config.perceptual_weight else None
+        self.codes: ConditionCodes | None = None
+
+    def initialise(self, generator: nn.Module) -> None:
+        """Let the mapping hear the guided values of z, which the others would drown."""
+        if self.config.guided:
+            listen(generator.mapping.dense0.weight, self.config.guided)
+
+    def begin(self, trainer: Trainer) -> None:
+        """Find what the codes of pictures are."""
+        if self.config.guided:
+            images = trainer.pictures.images
+            rows = np.unique(np.linspace(0, len(images) - 1, min(len(images), PICTURES)).astype(int))
+            self.codes = ConditionCodes(np.stack([images[i] for i in rows]), self._unvaried_rows(trainer, rows),
+                                        self.config.guided)
+
+    def _unvaried_rows(self, trainer: Trainer, rows: Sequence[int]) -> Tensor:
+        """Conditions [n,C,R,R] of these pictures as they are."""
+        beside = {name: np.stack([trainer.pictures.beside[name][i] for i in rows]) for name in self.beside}
+        return self.unvaried(beside, slice(None), torch.device("cpu"))
 
     @classmethod
     def network_config(cls, fields: Mapping[str, Any]) -> Any:
@@ -124,7 +146,16 @@ class Translation(Recipe):
         # neighbours share a condition; the groups of minibatch_std are strided, so no group sees one condition twice
         wanted, condition = ((x[:len(x) // k].repeat_interleave(k, dim=0) if k > 1 else x) for x in (real, shown))
         seeds = [int(np.random.default_rng((self.config.seed, 3, step, row)).integers(2 ** 63)) for row in rows]
-        return Part(real, shown, wanted, condition, seeds)
+        return Part(real, shown, wanted, condition, seeds, self._codes(trainer, step, rows, wanted[::k]))
+
+    def _codes(self, trainer: Trainer, step: int, rows: Sequence[int], wanted: Tensor) -> Tensor | None:
+        """Codes of the pictures that are wanted, by their conditions as they are."""
+        if self.codes is None:
+            return None
+        chosen = trainer.pictures.indices(step, self.config.batch, rows)[:len(wanted)]
+        flips = torch.from_numpy(trainer.pictures.flips(step, rows)[:len(wanted)]).view(-1, 1, 1, 1)
+        shown = self._unvaried_rows(trainer, chosen)
+        return self.codes(wanted, torch.where(flips, shown.flip(3), shown))
 
     def _generate(self, trainer: Trainer, part: Part) -> None:
         net, config = trainer.generator, self.config
@@ -139,6 +170,9 @@ class Translation(Recipe):
             return
         # style mixing: layers from a random one on follow another latent (Karras et al. 2019, Section 3.1)
         mixed = torch.tensor([torch.rand(1, generator=g).item() < config.style_mixing for g in generators])
+        if part.codes is not None:
+            z[0, ::config.samples_per_condition, :config.guided] = part.codes
+            mixed[::config.samples_per_condition] = False
         cuts = torch.cat([torch.randint(1, net.num_layers, [1], generator=g) for g in generators])
         other = torch.arange(net.num_layers) >= torch.where(mixed, cuts, net.num_layers)[:, None]
         w = net.map(z[0])
@@ -184,15 +218,18 @@ class Translation(Recipe):
     def _likeness(self, trainer: Trainer, part: Part) -> tuple[Tensor, dict[str, Tensor]]:
         """How far the nearest picture is from the one that the condition came from; and that they differ."""
         config, k = self.config, self.config.samples_per_condition
+        fake, target = part.fake, part.wanted
+        if part.codes is not None:
+            fake, target, k = fake[::k], target[::k], 1
         t = min(trainer.images_seen / max(config.l1_warmup_kimg * 1000, 1), 1.0)
-        l1 = (part.fake - part.wanted).abs().mean(dim=(1, 2, 3))
+        l1 = (fake - target).abs().mean(dim=(1, 2, 3))
         distance = (config.l1_warmup_weight * (1 - t) + config.l1_weight * t) * l1
         losses, variety = {"L1": best_of(l1, k)}, 0.0
         if self.perceptual is not None:
-            everywhere = torch.ones_like(part.fake[:, :1])
+            everywhere = torch.ones_like(fake[:, :1])
             with torch.no_grad():
-                wanted = self.perceptual.features(part.wanted)
-            features = self.perceptual.features(part.fake)
+                wanted = self.perceptual.features(target)
+            features = self.perceptual.features(fake)
             seen = self.perceptual.between(features, wanted, everywhere)
             distance, losses = distance + config.perceptual_weight * seen, losses | {"LP": best_of(seen, k)}
             if config.diversity_weight:
@@ -255,6 +292,7 @@ class Edges(Translation):
 
     def begin(self, trainer: Trainer) -> None:
         check_edges(trainer.pictures.beside["edges"], trainer.pictures.images)
+        super().begin(trainer)
 
     def condition(self, trainer: Trainer, step: int, rows: Sequence[int]) -> Tensor:
         config = self.config
@@ -292,6 +330,7 @@ class Labels(Translation):
 
     def begin(self, trainer: Trainer) -> None:
         check_label_array(trainer.pictures.beside["labels"], trainer.pictures.images, self.config.classes)
+        super().begin(trainer)
 
     def condition(self, trainer: Trainer, step: int, rows: Sequence[int]) -> Tensor:
         config = self.config

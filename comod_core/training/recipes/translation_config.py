@@ -48,8 +48,11 @@ class TranslationConfig(TrainConfig):
     rest for all.
     diversity_weight: of the perceptual distance between two pictures of one condition, rewarded as far as
     diversity_limit. matching_weight: of the difference of the discriminator's features (SPADE). adversarial: "logistic"
-    or "hinge". critic: "pictures", the architecture's own discriminator, or "features", `ProjectedDiscriminator` on
-    condition and picture, without R1; adversarial_weight: of the generator's loss by it.
+    or "hinge". guided (comodgan): so many values of z say what the picture shows beyond what its condition tells
+    (`ConditionCodes`), so that the network learns what z is for; of the samples_per_condition pictures the first is
+    guided and compared with the picture, the others have a random z and only the discriminator sees them. critic:
+    "pictures", the architecture's own discriminator, or "features", `ProjectedDiscriminator` on condition and picture,
+    without R1; adversarial_weight: of the generator's loss by it.
     jitter: pixels by which conditions are moved; drop: share of them in which places are left out.
     """
 
@@ -68,6 +71,7 @@ class TranslationConfig(TrainConfig):
     diversity_limit: float = 0.3
     matching_weight: float = 0.0
     adversarial: str = "logistic"
+    guided: int = 0
     critic: str = "pictures"
     adversarial_weight: float = 1.0
     noise_mode: str = "random"
@@ -90,6 +94,10 @@ class TranslationConfig(TrainConfig):
         if self.diversity_weight and (self.samples_per_condition < 2 or not self.perceptual_weight):
             raise CoModError("Training: diversity_weight needs samples_per_condition of at least 2 and a "
                              "perceptual_weight.")
+        if self.guided and (self.architecture != "comodgan" or not 0 < self.guided <= self.network.z_dim):
+            raise CoModError("Training: guided lies from 0 to z_dim and is for comodgan.")
+        if self.guided and self.diversity_weight:
+            raise CoModError("Training: a guided z needs no diversity_weight; set it to 0.")
         if self.architecture == "comodgan" and not self.network.pix2pix:
             raise CoModError("Training: this network completes holes; set network.pix2pix=true.")
         if self.matching_weight and (self.architecture == "comodgan" or self.critic == "features"):
