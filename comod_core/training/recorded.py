@@ -38,12 +38,13 @@ def check_recordable(config: Any, recipe: Any, device: torch.device, world: int)
 
 
 class RecordedSteps:
-    """A recipe's steps: the first ones of each stage as they are, the others from one recording a stage.
+    """A recipe's steps: the first `eager` ones of each stage as they are, the others from one recording a stage.
 
     A stage is what `Recipe.stage` says and whether it is the turn of the lazy R1.
     """
 
-    def __init__(self):
+    def __init__(self, eager: int = EAGER):
+        self.eager = eager
         self.seen: Counter[Hashable] = Counter()
         self.graphs: dict[Hashable, Recording] = {}
         self.stream = torch.cuda.Stream()
@@ -53,7 +54,7 @@ class RecordedSteps:
         config = trainer.config
         stage = trainer.recipe.stage(trainer.images_seen)
         key = stage, bool(config.r1_gamma) and trainer.step % config.r1_interval == 0
-        if key not in self.graphs and self.seen[key] < EAGER:
+        if key not in self.graphs and self.seen[key] < self.eager:
             self.seen[key] += 1
             with kernels.always():
                 return self._on_stream(trainer)
