@@ -9,8 +9,8 @@ import { styleOf } from './styles.mjs';
 const EXCHANGED = ['hair', 'eyes', 'mouth', 'clothes'];
 
 /**
- * Picture `number` of a style in a set {split, family} with a part of an earlier one, in that one's colours: {svg, part, earlier}, earlier its
- * number. A picture may take its own part, or few would have edits in their split: an edit is in no other one than its
+ * Picture `number` of a style in a set {split, family} with a part of an earlier one, in that one's colours:
+ * {svg, part, earlier}, earlier its number. A picture may take its own part, or few would have edits in their split: an edit is in no other one than its
  * pictures. The style was given to markParts.
  */
 export function drawEdit(set, name, number) {
