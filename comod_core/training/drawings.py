@@ -65,6 +65,20 @@ def vary_labels(labels: Tensor, count: int, u: Tensor, jitter: float = 1.0, drop
     return hot * _kept(u, size, drop, least=0.1)
 
 
+def together(seed: int, step: int, rows: Sequence[int], size: int, pixels: float) -> Tensor:
+    """Where each pixel of a picture and of its condition is fetched from, so that both move alike: [n,S,S,2] from -1 to
+    1. Shifts and, at the border, stretches of up to `pixels`, and smooth noise of half as much."""
+    u = torch.from_numpy(np.stack([np.random.default_rng((seed, 8, step, row)).random(DRAWS, np.float32)
+                                   for row in rows]))
+    u[:, 6] = 0.5
+    a = (u[:, :4] * 2 - 1).view(-1, 4, 1, 1) * (pixels * 2 / size)
+    at = (torch.arange(size, dtype=u.dtype) + 0.5) * 2 / size - 1
+    y, x = torch.meshgrid(at, at, indexing="ij")
+    plain = torch.stack([x, y], dim=-1)
+    wave = _warp(u, size, pixels) - plain
+    return torch.stack([x * (1 + a[:, 0]) + a[:, 2], y * (1 + a[:, 1]) + a[:, 3]], dim=-1) + wave
+
+
 def _one(u: Tensor) -> Tensor:
     return u.view(-1, 1, 1, 1)
 

@@ -10,7 +10,7 @@ from comod_core.errors import CoModError
 from comod_core.labels import AVATAR_PARTS, outlines
 from comod_core.loading import load_model
 from comod_core.networks import CoModConfig, Pix2PixConfig, SpadeConfig
-from comod_core.training.drawings import complete_edges, draws, vary_labels, vary_lines
+from comod_core.training.drawings import complete_edges, draws, together, vary_labels, vary_lines
 from comod_core.training.export import export
 from comod_core.training.heldout import HeldOut
 from comod_core.training.loop import train
@@ -221,3 +221,23 @@ def test_the_first_picture_of_a_condition_is_guided_and_compared():
 def test_settings_that_do_not_go_with_a_guided_z(changes, words):
     with pytest.raises(CoModError, match=words):
         config(**changes)
+
+
+@pytest.mark.parametrize("recipe", ["edges", "labels"])
+def test_pictures_and_conditions_move_together(recipe):
+    """A dark bar on light ground, and a condition that shows the same bar."""
+    images, labels = np.full((8, 16, 16, 3), 255, np.uint8), np.zeros((8, 16, 16), np.uint8)
+    images[:, 4:12, 6:10], labels[:, 4:12, 6:10] = 0, 3
+    edges = (labels[..., None] > 0).astype(np.uint8) * 255
+    beside = {"edges": edges} if recipe == "edges" else {"labels": labels}
+    still, moving = (recipe_of(config(recipe=recipe, jitter=0.0, drop=0.0, warp=warp, batch=8, guided=2))
+                     for warp in (0.0, 3.0))
+    parts = [one.draw(Trainer(one, images, beside=beside), 1, range(8)) for one in (still, moving)]
+    bars = [part.real[:, 0] < 0 for part in parts]
+    assert all((a ^ b).sum() >= 4 for a, b in zip(*bars, strict=True))           # each has moved
+    shown = parts[1].shown[:, 0] < 0 if recipe == "edges" else parts[1].shown[:, 3] > 0.5
+    both = (shown & bars[1]).sum(dim=(1, 2)) / (shown | bars[1]).sum(dim=(1, 2))
+    apart = (shown & bars[0]).sum(dim=(1, 2)) / (shown | bars[0]).sum(dim=(1, 2))
+    assert both.mean() > 0.65 > apart.mean() and both.mean() > apart.mean() + 0.2
+    assert torch.equal(parts[0].codes, parts[1].codes)
+    assert torch.equal(together(0, 1, range(4), 16, 3.0)[2:], together(0, 1, range(2, 4), 16, 3.0))

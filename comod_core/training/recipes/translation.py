@@ -16,7 +16,7 @@ from ...labels import AVATAR_PARTS, paint, parse_table, read_table
 from ...networks import CoModConfig
 from ...translation import translate_batch
 from ..codes import PICTURES, ConditionCodes, listen
-from ..drawings import DRAWS, check_edges, check_label_array, complete_edges, draws, vary_labels, vary_lines
+from ..drawings import DRAWS, check_edges, check_label_array, complete_edges, draws, together, vary_labels, vary_lines
 from ..heldout import GRID_ROWS, GRID_SEEDS, HeldOut, to_bytes
 from ..losses import best_of, discriminator_hinge, discriminator_loss, generator_hinge, generator_loss
 from ..pairs import CLASSES
@@ -114,6 +114,10 @@ class Translation(Recipe):
         """Conditions [n,C,R,R] of these rows of a step, varied."""
         raise NotImplementedError
 
+    def moved(self, condition: Tensor, at: Tensor) -> Tensor:
+        """A condition whose pixels are fetched from elsewhere (`together`)."""
+        raise NotImplementedError
+
     def unvaried(self, beside: Mapping[str, np.ndarray], rows: slice, device) -> Tensor:
         """Conditions of held-out pictures as they are."""
         raise NotImplementedError
@@ -143,10 +147,15 @@ class Translation(Recipe):
         shown = self.condition(trainer, step, rows)
         flips = torch.from_numpy(trainer.pictures.flips(step, rows)).view(-1, 1, 1, 1)
         shown = torch.where(flips, shown.flip(3), shown) if trainer.pictures.mirror else shown
+        codes = self._codes(trainer, step, rows, real[:len(rows) // k])
+        if self.config.warp:
+            at = together(self.config.seed, step, rows, self.resolution, self.config.warp)
+            real = F.grid_sample(real, at, padding_mode="border", align_corners=False)
+            shown = self.moved(shown, at)
         # neighbours share a condition; the groups of minibatch_std are strided, so no group sees one condition twice
         wanted, condition = ((x[:len(x) // k].repeat_interleave(k, dim=0) if k > 1 else x) for x in (real, shown))
         seeds = [int(np.random.default_rng((self.config.seed, 3, step, row)).integers(2 ** 63)) for row in rows]
-        return Part(real, shown, wanted, condition, seeds, self._codes(trainer, step, rows, wanted[::k]))
+        return Part(real, shown, wanted, condition, seeds, codes)
 
     def _codes(self, trainer: Trainer, step: int, rows: Sequence[int], wanted: Tensor) -> Tensor | None:
         """Codes of the pictures that are wanted, by their conditions as they are."""
@@ -300,6 +309,10 @@ class Edges(Translation):
         maps = torch.from_numpy(np.stack([edges[i] for i in at])).movedim(-1, 1).float() / 255
         return self._drawn(vary_lines(maps, draws(config.seed, step, rows), config.jitter, config.drop))
 
+    def moved(self, condition: Tensor, at: Tensor) -> Tensor:
+        lines = F.grid_sample(1 - condition, at, padding_mode="border", align_corners=False)
+        return 1 - (1.4 * lines).clamp_max(2)        # what was one pixel may lie on two now
+
     def unvaried(self, beside: Mapping[str, np.ndarray], rows: slice, device) -> Tensor:
         lines = torch.from_numpy(np.ascontiguousarray(beside["edges"][rows, :, :, 0])).to(device)
         return self._drawn(lines[:, None].float() / 255)
@@ -338,6 +351,9 @@ class Labels(Translation):
         maps = torch.from_numpy(np.stack([labels[i] for i in at]))
         u = draws(config.seed, step, rows)
         return vary_labels(maps, len(config.classes), u, config.jitter, config.drop, 0.2 if config.jitter else 0.0)
+
+    def moved(self, condition: Tensor, at: Tensor) -> Tensor:
+        return F.grid_sample(condition, at, mode="nearest", padding_mode="border", align_corners=False)
 
     def unvaried(self, beside: Mapping[str, np.ndarray], rows: slice, device) -> Tensor:
         labels = torch.from_numpy(np.ascontiguousarray(beside["labels"][rows])).to(device)

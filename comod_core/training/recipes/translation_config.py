@@ -53,7 +53,8 @@ class TranslationConfig(TrainConfig):
     guided and compared with the picture, the others have a random z and only the discriminator sees them. critic:
     "pictures", the architecture's own discriminator, or "features", `ProjectedDiscriminator` on condition and picture,
     without R1; adversarial_weight: of the generator's loss by it.
-    jitter: pixels by which conditions are moved; drop: share of them in which places are left out.
+    jitter: pixels by which conditions are moved against their pictures; drop: share of them in which places are left
+    out; warp: pixels by which both are moved together, so that a network follows a condition wherever it lies.
     """
 
     recipe: str = "edges"
@@ -78,6 +79,7 @@ class TranslationConfig(TrainConfig):
     style_mixing: float = 0.5
     jitter: float = 0.0
     drop: float = 0.0
+    warp: float = 0.0
 
     def __post_init__(self):
         super().__post_init__()
