@@ -200,8 +200,8 @@ def card(kind: str, record: dict) -> str:
 def stages(header: dict) -> list[str]:
     """What each run that led to a file was, the first one first."""
     before, settings = open_fact(header.get("begun")), open_fact(header["training"])
-    critic = ("a discriminator on features" if settings.get("critic") == "features" else
-              "reconstruction alone" if settings["l1_only_kimg"] >= settings["total_kimg"] else
+    critic = ("reconstruction alone" if settings["l1_only_kimg"] >= settings["total_kimg"] else
+              "a discriminator on features" if settings.get("critic") == "features" else
               "the published discriminator" if settings["architecture"] == "comodgan" else
               f"the losses that {settings['architecture']} was published with")
     return (stages(before) if before else []) + [

@@ -168,6 +168,7 @@ def test_classes_on_a_slider(page, files, tmp_path):
     choose(page, "model_name", "b-classes.safetensors")
     wait_for_status(page, "takes no instance and 5 classes")
     page.wait_for_selector("#instance-label input[type=range][max='4']")
+    page.fill("#instance-seed input, #instance-seed textarea", "7")
     number(page, "label", 3)
     number(page, "count", 1)
     page.click("#instance-generate")
