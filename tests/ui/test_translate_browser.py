@@ -172,8 +172,9 @@ def test_the_built_in_model_gives_six_avatars_that_follow_the_drawing(page, tmp_
     edges = from_photo(torch.cat(pictures), "soft", 64).lines
     near = torch.nn.functional.max_pool2d(edges, 3, 1, 1)[:, 0] > 0.5
     far = torch.nn.functional.max_pool2d(drawn.float()[None, None], 7, 1, 3)[0, 0] == 0
-    for picture in near:
-        assert picture[drawn].float().mean() > 0.85 and picture[far].float().mean() < 0.4
+    found, elsewhere = (torch.stack([picture[where].float().mean() for picture in near]) for where in (drawn, far))
+    # pale hair on pale ground has no hard edge
+    assert found.min() > 0.8 and found.mean() > 0.9 and elsewhere.max() < 0.2, (found, elsewhere)
     distances = [(a - b).abs().mean() for i, a in enumerate(pictures) for b in pictures[:i]]
     assert min(distances) > 0.08
 
