@@ -10,6 +10,7 @@ import torch
 from fake_style_network import FakeStyleNetwork, box, flat, photo
 
 from comod_core import editing, photos, stylemaps
+from comod_core.blending import settle
 from comod_core.completion import complete
 from comod_core.directions import Direction
 from comod_core.editing import Reference
@@ -115,6 +116,17 @@ def test_a_transplanted_part_comes_without_its_surroundings():
     edit = editing.transplant(net, image, [reference], options=Options(feather=0)).image
     assert (edit[..., 32:36, 8:24] - 0.2).abs().max() < 0.03        # a rim of the reference's skin
     assert (edit[..., 38:42, 14:18] - torch.tensor(GREEN).reshape(1, 3, 1, 1)).abs().max() < 0.1
+
+
+def test_a_brow_as_dark_as_the_donors_skin_stays_where_the_network_left_none_of_that_skin():
+    light, dark = torch.full((3, 32, 32), 0.6), torch.full((3, 32, 32), -0.6)
+    hole, brow = torch.zeros(2, 32, 32, dtype=torch.bool)
+    hole[8:24, 8:24] = brow[10:13, 10:22] = True
+    clean = torch.where(brow, dark, light)
+    kept = settle(clean, light, dark, hole, hole, ~hole)
+    assert (kept - clean).abs().max() < 0.1
+    copied = settle(torch.where(hole, dark, light), light, dark, hole, hole, ~hole)
+    assert (copied - light).abs().max() < 0.1
 
 
 def test_every_frame_of_a_growing_edit_is_seamless():

@@ -49,9 +49,7 @@ class HoleCodes:
     def __init__(self, images: np.ndarray, size: int, holes: Tensor):
         rows = np.unique(np.linspace(0, len(images) - 1, min(len(images), PICTURES)).astype(int))
         found = thumbnails(np.stack([images[i] for i in rows])).astype(np.float64)
-        if not 1 <= size <= min(found.shape):
-            raise CoModError(f"Training: {size} components of {len(rows)} pictures' thumbnails of {found.shape[1]} "
-                             f"values; take 1 to {min(found.shape)}.")
+        _check_size(size, found)
         self.mean, self.covariance = found.mean(axis=0), np.cov(found.T, bias=True)
         values, axes = np.linalg.eigh(self.covariance)
         self.axes, self.faint = axes[:, ::-1][:, :size], FAINT * max(values[-1], 1e-9)
@@ -89,9 +87,7 @@ class ConditionCodes:
 
     def __init__(self, images: np.ndarray, conditions: Tensor, size: int):
         found, given = thumbnails(images).astype(np.float64), _pooled(conditions)
-        if not 1 <= size <= min(found.shape):
-            raise CoModError(f"Training: {size} components of {len(images)} pictures' thumbnails of {found.shape[1]} "
-                             f"values; take 1 to {min(found.shape)}.")
+        _check_size(size, found)
         self.mean, self.usual = found.mean(axis=0), given.mean(axis=0)
         x, y = given - self.usual, found - self.mean
         square = x.T @ x
@@ -108,6 +104,13 @@ class ConditionCodes:
         found = cells.permute(0, 2, 3, 1).flatten(1).double().numpy()
         left = found - self.mean - (_pooled(conditions) - self.usual) @ self.gain
         return _as_normal(left @ self.axes, self.quantiles, self.normal).to(pictures.device)
+
+
+def _check_size(size: int, found: np.ndarray) -> None:
+    """Raise CoModError for more components than thumbnails [N,V] can have."""
+    if not 1 <= size <= min(found.shape):
+        raise CoModError(f"Training: {size} components of {len(found)} pictures' thumbnails of {found.shape[1]} "
+                         f"values; take 1 to {min(found.shape)}.")
 
 
 def _pooled(conditions: Tensor) -> np.ndarray:

@@ -21,9 +21,9 @@ WARP, PATCHES = 5, 6                    # cells a side of the noise that moves l
 DRAWS = 8 + 2 * WARP ** 2 + PATCHES ** 2
 
 
-def draws(seed: int, step: int, rows: Sequence[int]) -> Tensor:
-    """Uniform numbers [len(rows),DRAWS] for these rows of a step."""
-    return torch.from_numpy(np.stack([np.random.default_rng((seed, 6, step, row)).random(DRAWS, np.float32)
+def draws(seed: int, step: int, rows: Sequence[int], purpose: int = 6) -> Tensor:
+    """Uniform numbers [len(rows),DRAWS] for these rows of a step; others for another purpose."""
+    return torch.from_numpy(np.stack([np.random.default_rng((seed, purpose, step, row)).random(DRAWS, np.float32)
                                       for row in rows]))
 
 
@@ -68,9 +68,8 @@ def vary_labels(labels: Tensor, count: int, u: Tensor, jitter: float = 1.0, drop
 def together(seed: int, step: int, rows: Sequence[int], size: int, pixels: float) -> Tensor:
     """Where each pixel of a picture and of its condition is fetched from, so that both move alike: [n,S,S,2] from -1 to
     1. Shifts and, at the border, stretches of up to `pixels`, and smooth noise of half as much."""
-    u = torch.from_numpy(np.stack([np.random.default_rng((seed, 8, step, row)).random(DRAWS, np.float32)
-                                   for row in rows]))
-    u[:, 6] = 0.5
+    u = draws(seed, step, rows, purpose=8)
+    u[:, 6] = 0.5           # the same height for all: `_warp` takes it from there
     a = (u[:, :4] * 2 - 1).view(-1, 4, 1, 1) * (pixels * 2 / size)
     at = (torch.arange(size, dtype=u.dtype) + 0.5) * 2 / size - 1
     y, x = torch.meshgrid(at, at, indexing="ij")
